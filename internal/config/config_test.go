@@ -1,0 +1,168 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+type sample struct {
+	Name   string            `toml:"name"`
+	Count  int               `toml:"count"`
+	Life   Duration          `toml:"token_life"`
+	Max    Size              `toml:"max"`
+	On     bool              `toml:"on"`
+	Ratio  float64           `toml:"ratio"`
+	Hosts  List              `toml:"hosts"`
+	Users  map[string]string `toml:"user_*" secret:"true"`
+	Hidden int
+}
+
+func (s *sample) Validate() error {
+	if s.Count < 0 {
+		return errors.Join(Invalid("count", "want 0 or more, have %d", s.Count))
+	}
+	return nil
+}
+
+func decodeText(t *testing.T, text string) (sample, Report, error) {
+	t.Helper()
+	f, err := Parse("p.toml", []byte(text))
+	if err != nil {
+		return sample{}, Report{}, err
+	}
+	shared, _ := f.Section("DEFAULT")
+	s, _ := f.Section("filter", "x")
+	c := sample{Life: Seconds(60), Users: map[string]string{"d": "1"}}
+	r, err := s.Decode(&c, shared)
+	return c, r, err
+}
+
+func TestDecodeFillsEveryKindOfValue(t *testing.T) {
+	got, report, err := decodeText(t, `
+[DEFAULT]
+count = 3
+name = "shared"
+bind_port = 80
+[filter.x]
+name = "own"        # comment with [brackets] = 1
+token_life = 1.5
+max = "64 KiB"
+on = "yes"
+ratio = 2
+hosts = "a, b,,c"
+user_a_b = "key .admin"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sample{Name: "own", Count: 3, Life: Duration{1500 * time.Millisecond}, Max: 65536, On: true, Ratio: 2,
+		Hosts: List{"a", "b", "c"}, Users: map[string]string{"d": "1", "a_b": "key .admin"}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("decoded (-want +got):\n%s", d)
+	}
+	sources := map[string]string{}
+	for _, o := range report.Options {
+		sources[o.Key] = o.Value + " " + o.Source
+	}
+	for key, want := range map[string]string{
+		"name": `"own" p.toml:7`, "count": "3 p.toml:3", "token_life": "1.5 p.toml:8", "user_a_b": `"(secret)" p.toml:13`,
+		"hosts": `["a", "b", "c"] p.toml:12`, "user_d": `"(secret)" default`,
+	} {
+		if sources[key] != want {
+			t.Errorf("report of %s: got %q, want %q", key, sources[key], want)
+		}
+	}
+	if _, ok := report.Shared["bind_port"]; ok {
+		t.Error("bind_port is reported as known, but the struct does not know it")
+	}
+}
+
+func TestDecodeNamesEveryFaultAtOnceWithItsLine(t *testing.T) {
+	_, _, err := decodeText(t, `
+[filter.x]
+tokenlife = 5
+count = "many"
+hosts = 7
+text = """
+[not.a.table]
+"""
+on = "perhaps"
+[filter.x.sub]
+a = 1
+`)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"p.toml:3: filter.x.tokenlife: unknown key; did you mean token_life?",
+		`p.toml:4: filter.x.count: want a whole number, have the string "many"`,
+		"p.toml:5: filter.x.hosts: want an array of strings, have the number 7",
+		"p.toml:6: filter.x.text: unknown key",
+		`p.toml:9: filter.x.on: want true or false, have "perhaps"`,
+		"p.toml:10: filter.x.sub: no such table is known here",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("missing %q in\n%v", want, err)
+		}
+	}
+}
+
+func TestValidateErrorsPointAtTheirKey(t *testing.T) {
+	_, _, err := decodeText(t, "[filter.x]\n\ncount = -1\n")
+	if want := "p.toml:3: filter.x.count: want 0 or more, have -1"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestBadTOMLHasALine(t *testing.T) {
+	_, err := Parse("p.toml", []byte("a = 1\nb = = 2\n"))
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Line != 2 || !strings.Contains(e.Problem, "bad TOML") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDurationAndSizeForms(t *testing.T) {
+	for text, want := range map[string]time.Duration{"5": 5 * time.Second, "0.25": 250 * time.Millisecond, "1m30s": 90 * time.Second} {
+		var d Duration
+		if err := d.UnmarshalText([]byte(text)); err != nil || d.Duration != want {
+			t.Errorf("duration %q: got %v, %v, want %v", text, d.Duration, err, want)
+		}
+	}
+	for text, want := range map[string]Size{"5": 5, "64 KiB": 65536, "1.5k": 1536, "2GB": 2e9} {
+		var z Size
+		if err := z.UnmarshalText([]byte(text)); err != nil || z != want {
+			t.Errorf("size %q: got %v, %v, want %v", text, z, err, want)
+		}
+	}
+	for _, text := range []string{"", "x", "1 parsec", "NaN"} {
+		var d Duration
+		var z Size
+		if d.UnmarshalText([]byte(text)) == nil || z.UnmarshalText([]byte(text)) == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+}
+
+func TestNearestNeedsToBeNear(t *testing.T) {
+	known := []string{"token_life", "auth_prefix"}
+	if got := Nearest("token-life", known); got != "token_life" {
+		t.Errorf("got %q", got)
+	}
+	if got := Nearest("pipeline", known); got != "" {
+		t.Errorf("got %q for something unlike all", got)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("[a]\nb = \"\"\"x\n\"\"\"\n[[c]]\n'd.e' = {f = [1, # x\n2]}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if file, err := Parse("f", []byte(text)); err == nil {
+			file.Names()
+		}
+	})
+}
