@@ -78,6 +78,7 @@ func (s Section) Decode(into any, shared Section, ignore ...string) (Report, err
 	d := decoder{section: s, report: Report{Shared: map[string]struct{}{}}}
 	v := reflect.ValueOf(into).Elem()
 	d.collect(v)
+	d.subTables()
 	d.apply(shared, true)
 	for _, key := range s.Keys() {
 		if !slices.Contains(ignore, key) && d.find(key) == nil {
@@ -131,6 +132,30 @@ func (d *decoder) collect(v reflect.Value) {
 	}
 }
 
+var sectionMap = reflect.TypeFor[map[string]Section]()
+
+// subTables fills the fields of type map[string]Section: the tables under the key, for their owner to decode.
+func (d *decoder) subTables() {
+	for i := range d.fields {
+		f := &d.fields[i]
+		tables, ok := d.section.values[f.key].(map[string]any)
+		if !ok || f.value.Type() != sectionMap {
+			continue
+		}
+		m := map[string]Section{}
+		for name, v := range tables {
+			path := append(slices.Clone(d.section.path), f.key, name)
+			values, ok := v.(map[string]any)
+			if !ok {
+				d.errs = append(d.errs, d.section.file.Errorf(path, "want a table, have %s", kindOf(v)))
+				continue
+			}
+			m[name] = Section{file: d.section.file, path: path, values: values}
+		}
+		f.value.Set(reflect.ValueOf(m))
+	}
+}
+
 func (d *decoder) find(key string) *field {
 	for i := range d.fields {
 		f := &d.fields[i]
@@ -150,7 +175,7 @@ func (d *decoder) find(key string) *field {
 func (d *decoder) apply(s Section, shared bool) {
 	for _, key := range slices.Sorted(maps.Keys(s.values)) {
 		f := d.find(key)
-		if f == nil {
+		if f == nil || f.value.Type() == sectionMap {
 			continue
 		}
 		if shared {
@@ -346,6 +371,9 @@ func kindOf(raw any) string {
 
 // describe appends the field's options to the report.
 func (f *field) describe(r *Report) {
+	if f.value.Type() == sectionMap {
+		return // its owner reports it
+	}
 	if prefix, ok := strings.CutSuffix(f.key, "*"); ok {
 		for _, k := range sortedMapKeys(f.value) {
 			r.Options = append(r.Options, f.option(prefix+k.String(), f.value.MapIndex(k)))

@@ -31,7 +31,9 @@ type head struct {
 // Unwrap gives http.ResponseController the writer below.
 func (h *head) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
-func informational(code int) bool { return code >= 100 && code < 200 && code != http.StatusSwitchingProtocols }
+func informational(code int) bool {
+	return code >= 100 && code < 200 && code != http.StatusSwitchingProtocols
+}
 
 // OnHeader returns a writer that calls edit with the final status and the header map before they are sent. What edit
 // returns is the status sent. It is called once, also when the handler returns without writing, provided the caller
