@@ -1,0 +1,177 @@
+// Package request holds what the parts of a pipeline tell each other about one request, beyond what HTTP says: who asks,
+// who decides, what has been looked up, what is to be logged. In Swift this is the WSGI environment.
+//
+// A [State] is made once, by the pipeline, before the first filter, and found with [From]. It is mutable and belongs to
+// the goroutine that serves the request. A subrequest has a State of its own, made with [State.Child], which says field
+// by field what a subrequest inherits.
+package request
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/apus-storage/apus/internal/cache"
+)
+
+// State is what is known about one request. The comment on each field says who sets it and who reads it.
+type State struct {
+	// TransID is the transaction id. Set by catch_errors; read by everything that logs or talks to nodes.
+	TransID string
+
+	// Method is the client's method where a filter has changed r.Method: COPY, turned into PUT by copy. Empty if
+	// unchanged. Read by proxy-logging.
+	Method string
+
+	// Log is what the access log is to say. Added to by any filter; read by proxy-logging.
+	Log Log
+
+	// Authorize decides whether the request may go on, given State.ACL; nil error means yes, otherwise an answer
+	// (*reply.Error). Set by the auth filter; called by the proxy's controllers once the container's ACL is known. Nil
+	// when nobody guards the pipeline.
+	Authorize func(r *http.Request) error
+
+	// ACL is the access list that Authorize is to judge by: the container's read or write ACL. Set by the controllers.
+	ACL string
+
+	// AuthOverride says that the request is allowed whatever Authorize would say. Set by filters that have checked for
+	// themselves (tempurl, formpost, container-sync) and by pre-authorised subrequests; read by auth filters.
+	AuthOverride bool
+
+	// CleanACL checks and normalises a container ACL given by a client; its error is the client's text. Set by the auth
+	// filter; called by the container controller.
+	CleanACL func(header, value string) (string, error)
+
+	// Owner says that the user owns the account and so sees and sets its private headers. Set by Authorize.
+	Owner bool
+
+	// Reseller says that the user may do what only resellers may. Set by the auth filter.
+	Reseller bool
+
+	// User is the authenticated user as a comma list of groups, the user's own name first. Set by the auth filter; read
+	// by it and by the log. Empty means anonymous.
+	User string
+
+	// Cache is shared with the other processes of the cluster. Set by the cache filter; nil without one.
+	Cache cache.Cache
+
+	// Infos are the account and container infos looked up for this request and its subrequests. Used by lookup.
+	Infos *Infos
+
+	// Footers, if set, is called when the object's body has been read and its MD5 is known, and may add headers to be
+	// stored with the object. Set by filters that learn something from the body; called by the object controller.
+	Footers []func(footer http.Header)
+}
+
+// Log is what a request adds to its line in the access log.
+type Log struct {
+	// Source names the filter that made a subrequest: "SSC", "TA". Empty for a client's request.
+	Source string
+	// Info are short facts, such as "x-delete-at:1700000000".
+	Info []string
+	// Status, if not 0, is logged in place of the status sent.
+	Status int
+	// Done says that some proxy-logging has taken the request on itself, so that a second one stays silent.
+	Done bool
+}
+
+// AddInfo adds a fact to the log line.
+func (l *Log) AddInfo(fact string) { l.Info = append(l.Info, fact) }
+
+// PreAuthed is the user of subrequests that a filter makes on its own account.
+const PreAuthed = ".wsgi.pre_authed"
+
+// Child returns the state of a subrequest made by source. Identity, decisions and caches are inherited; what
+// concerns one request's own course (log line, ACL, footers) starts anew.
+func (s *State) Child(source string) *State {
+	return &State{
+		TransID:      s.TransID,
+		Log:          Log{Source: source},
+		Authorize:    s.Authorize,
+		AuthOverride: s.AuthOverride,
+		CleanACL:     s.CleanACL,
+		Reseller:     s.Reseller,
+		Owner:        s.Owner,
+		User:         s.User,
+		Cache:        s.Cache,
+		Infos:        s.Infos,
+	}
+}
+
+// PreAuthedChild is Child with the right to do anything.
+func (s *State) PreAuthedChild(source string) *State {
+	c := s.Child(source)
+	c.AuthOverride, c.User = true, PreAuthed
+	c.Authorize = nil
+	c.Owner = true
+	return c
+}
+
+// Groups splits User.
+func (s *State) Groups() []string {
+	if s.User == "" {
+		return nil
+	}
+	return strings.Split(s.User, ",")
+}
+
+type key struct{}
+
+// From returns the request's state. A request that did not come through a pipeline has an empty one, which changes to
+// are lost.
+func From(ctx context.Context) *State {
+	if s, ok := ctx.Value(key{}).(*State); ok {
+		return s
+	}
+	return &State{Infos: &Infos{}}
+}
+
+// Has says whether ctx has a state.
+func Has(ctx context.Context) bool {
+	_, ok := ctx.Value(key{}).(*State)
+	return ok
+}
+
+// With returns r with the state.
+func With(r *http.Request, s *State) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), key{}, s))
+}
+
+// Begin gives requests that have no state a new one.
+func Begin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !Has(r.Context()) {
+			r = With(r, &State{Infos: &Infos{}})
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Infos keeps what lookups found, for as long as the request lasts. It is safe for concurrent use: a filter's
+// subrequests may run in parallel.
+type Infos struct {
+	mu sync.Mutex
+	m  map[string]any
+}
+
+// Get returns what was kept under key, or nil.
+func (i *Infos) Get(key string) any {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.m[key]
+}
+
+// Put keeps v under key; a nil v forgets it.
+func (i *Infos) Put(key string, v any) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if v == nil {
+		delete(i.m, key)
+		return
+	}
+	if i.m == nil {
+		i.m = map[string]any{}
+	}
+	i.m[key] = v
+}

@@ -1,0 +1,83 @@
+package request
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"testing"
+
+	"github.com/apus-storage/apus/internal/cache"
+)
+
+type nopCache struct{ cache.Cache }
+
+// anew are the fields that a subrequest starts without, each on purpose.
+var anew = map[string]string{
+	"Method":  "a subrequest's method is its own",
+	"Log":     "its line is its own, but for the source",
+	"ACL":     "the controllers set it for the resource they serve",
+	"Footers": "they belong to the body that the client sent",
+}
+
+func TestEveryFieldIsInheritedOrResetOnPurpose(t *testing.T) {
+	var s State
+	v := reflect.ValueOf(&s).Elem()
+	for i := range v.NumField() {
+		fill(v.Field(i))
+	}
+	child := reflect.ValueOf(s.Child("SSC")).Elem()
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		kept := !child.Field(i).IsZero()
+		if _, reset := anew[name]; name != "Log" && kept == reset {
+			t.Errorf("field %s: kept by Child: %v, listed as reset: %v; decide which it is", name, kept, reset)
+		}
+	}
+	if got := s.Child("SSC").Log; got.Source != "SSC" || got.Done || got.Status != 0 || got.Info != nil {
+		t.Errorf("log of a child: %+v", got)
+	}
+}
+
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int:
+		v.SetInt(1)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+	case reflect.Func:
+		v.Set(reflect.MakeFunc(v.Type(), func([]reflect.Value) []reflect.Value { return nil }))
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.Interface:
+		v.Set(reflect.ValueOf(nopCache{}))
+	}
+}
+
+func TestBeginMakesOneStatePerRequest(t *testing.T) {
+	var seen []*State
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seen = append(seen, From(r.Context())) })
+	outer := Begin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, From(r.Context()))
+		Begin(h).ServeHTTP(w, r)
+	}))
+	outer.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	outer.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	if len(seen) != 4 || seen[0] != seen[1] || seen[2] != seen[3] || seen[0] == seen[2] {
+		t.Errorf("states: %v", seen)
+	}
+}
+
+func TestPreAuthedChildMayDoAnything(t *testing.T) {
+	c := (&State{User: "a:u,a", Infos: &Infos{}}).PreAuthedChild("TU")
+	if !c.AuthOverride || c.User != PreAuthed || !c.Owner {
+		t.Errorf("%+v", c)
+	}
+}
