@@ -186,13 +186,18 @@ func Transfer(k Kind, dst, src http.Header, settable []string) {
 	}
 }
 
-// Value returns the value of a header as Swift sees it: when a client repeats a header the last one counts, where
-// http.Header.Get would take the first. The name must be spelled as in the map.
+// Value returns the value of a header as Swift sees it: when a client repeats a header its values are joined by commas
+// without a space, where http.Header.Get takes the first; of Content-Type and Content-Length the first counts in Swift
+// too. The name must be spelled as in the map.
 func Value(h http.Header, name string) string {
-	if v := h[name]; len(v) > 0 {
-		return v[len(v)-1]
+	v := h[name]
+	switch {
+	case len(v) == 0:
+		return ""
+	case len(v) == 1, name == "Content-Type", name == "Content-Length":
+		return v[0]
 	}
-	return ""
+	return strings.Join(v, ",")
 }
 
 // Truthy reports whether a header or query value switches something on: true, 1, yes, on, t or y in any case.
