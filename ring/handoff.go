@@ -141,7 +141,7 @@ func (w *walk) run(yield func(Node) bool) {
 	// order is shared by every process of the cluster and has to stay.
 	wrapped := w.step - (w.parts-w.start)%w.step
 	for tier := range tierCount {
-		for _, half := range [2][2]int{{w.start, w.parts}, {wrapped, w.start}} {
+		for _, half := range [2][2]int{{w.start, w.parts}, {wrapped, min(w.start, w.parts)}} {
 			for part := half[0]; part < half[1] && !w.done(tier); part += w.step {
 				if !w.visit(tier, part, yield) {
 					return
