@@ -1,0 +1,459 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apus-storage/apus/ring"
+)
+
+// A Put is an upload that every replica is to store.
+type Put struct {
+	// Headers has one set for each replica. "Expect: 100-continue" should be among them, so that a node can refuse
+	// before anything is sent.
+	Headers []http.Header
+	Body    io.Reader
+	Length  int64 // -1 if unknown
+	// IfNoneMatch says that a node's 412 is the answer.
+	IfNoneMatch bool
+}
+
+// Errors of a Put that are about the client's side of it. The body's own errors are returned as they are.
+var (
+	// ErrNoQuorum: too few nodes took part, or too few were left.
+	ErrNoQuorum = errors.New("too few storage nodes")
+	// ErrPrecondition: a node has the object that must not exist.
+	ErrPrecondition = errors.New("object exists")
+	// ErrConflict: a node has a newer object already.
+	ErrConflict = errors.New("newer object exists")
+	// ErrEtags: the nodes stored different bytes.
+	ErrEtags = errors.New("storage nodes returned different ETags")
+)
+
+// Put streams the body to a node for each replica. It needs a quorum of nodes that want the body, of nodes that take
+// all of it, and of nodes that say so; then a little time is given to the others. When the body fails, no node keeps
+// anything.
+func (d *Dispatcher) Put(ctx context.Context, t Target, p Put) (*Answer, error) {
+	u := &upload{d: d, t: t, put: p, nodes: d.nodes(t, true), quorum: Quorum(len(p.Headers))}
+	defer u.nodes.close()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	u.connect(ctx)
+	if err := u.begin(); err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := u.transfer(); err != nil {
+		cancel()
+		return nil, err
+	}
+	d.strays.Add(1)
+	defer func() {
+		// Stragglers finish in their own time, which NodeTimeout bounds.
+		go func() {
+			defer d.strays.Done()
+			u.waitAll()
+			cancel()
+		}()
+	}()
+	return u.result(ctx)
+}
+
+type upload struct {
+	d      *Dispatcher
+	t      Target
+	put    Put
+	nodes  *nodeIter
+	quorum int
+	feeds  []*feed // those that want the body
+	early  []verdict
+}
+
+// connect finds a node for each replica.
+func (u *upload) connect(ctx context.Context) {
+	type outcome struct {
+		f *feed
+		v *verdict
+	}
+	out := make(chan outcome, len(u.put.Headers))
+	for _, h := range u.put.Headers {
+		u.d.strays.Add(1)
+		go func() {
+			defer u.d.strays.Done()
+			f, v := u.connectOne(ctx, h)
+			out <- outcome{f, v}
+		}()
+	}
+	for range u.put.Headers {
+		o := <-out
+		if o.f != nil {
+			u.feeds = append(u.feeds, o.f)
+		}
+		if o.v != nil {
+			u.early = append(u.early, *o.v)
+		}
+	}
+}
+
+// connectOne tries nodes until one wants the body, or has an answer that holds without it.
+func (u *upload) connectOne(ctx context.Context, h http.Header) (*feed, *verdict) {
+	for {
+		n, ok := u.nodes.take()
+		if !ok {
+			return nil, nil
+		}
+		f := newFeed(n, u.put.Length)
+		start := u.d.clock.Now()
+		f.start(ctx, u.d, u.t, h)
+		timer := time.NewTimer(u.t.Options.NodeTimeout)
+		select {
+		case <-f.wanted:
+			timer.Stop()
+			if u.t.Options.Sorting == SortTiming {
+				u.d.timings.set(n.IP, u.d.clock.Now().Sub(start), u.t.Options.TimingExpiry, start)
+			}
+			return f, nil
+		case <-f.done:
+			timer.Stop()
+		case <-timer.C:
+			f.abort(errNodeTimeout)
+			u.d.fault(n, u.t, http.MethodPut, "waiting for the node to want the body", errNodeTimeout)
+			continue
+		}
+		switch {
+		case f.err != nil:
+			u.d.fault(n, u.t, http.MethodPut, "connecting", f.err)
+		case f.v.status >= 500:
+			u.d.reject(n, u.t, http.MethodPut, f.v.status)
+		case f.v.status < 300, f.v.status == http.StatusConflict, f.v.status == http.StatusUnprocessableEntity,
+			f.v.status == http.StatusPreconditionFailed && u.put.IfNoneMatch:
+			return nil, &f.v
+		default:
+			u.d.log.Warn("storage node refused an upload", "node", n.HostPort(), "device", n.Name, "path", u.t.Path,
+				"status", f.v.status)
+			return nil, &f.v
+		}
+	}
+}
+
+// begin checks that enough nodes want the body.
+func (u *upload) begin() error {
+	var err error
+	for _, v := range u.early {
+		switch {
+		case v.status == http.StatusPreconditionFailed && u.put.IfNoneMatch:
+			err = ErrPrecondition
+		case v.status == http.StatusConflict && err == nil:
+			err = ErrConflict
+		}
+	}
+	if err == nil && len(u.feeds)+inClass(u.early, 200) < u.quorum {
+		err = fmt.Errorf("%w: %d of the %d needed want the body", ErrNoQuorum, len(u.feeds), u.quorum)
+	}
+	if err != nil {
+		u.abort(err)
+	}
+	return err
+}
+
+func (u *upload) abort(err error) {
+	for _, f := range u.feeds {
+		f.abort(err)
+	}
+}
+
+// transfer sends the body to all.
+func (u *upload) transfer() error {
+	for {
+		c := newChunk(len(u.feeds))
+		n, err := fill(u.put.Body, c.data[:])
+		c.n = n
+		last := err == io.EOF
+		if err != nil && !last {
+			c.drop(len(u.feeds))
+			u.abort(err)
+			return err
+		}
+		if n > 0 {
+			if err := u.spread(c); err != nil {
+				return err
+			}
+		} else {
+			c.drop(len(u.feeds))
+		}
+		if last {
+			break
+		}
+	}
+	for _, f := range u.feeds {
+		f.finish()
+	}
+	return nil
+}
+
+// fill reads until p is full or the body ends. Unlike io.ReadFull it keeps apart the body's end, io.EOF, and a body
+// that was cut short, io.ErrUnexpectedEOF.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = r.Read(p[n:])
+		n += m
+	}
+	return n, err
+}
+
+// spread hands a chunk to every feed that is still there.
+func (u *upload) spread(c *chunk) error {
+	alive := 0
+	for _, f := range u.feeds {
+		if f.send(c, u.t.Options.NodeTimeout) {
+			alive++
+			continue
+		}
+		c.drop(1)
+		f.failOnce.Do(func() {
+			if f.over() && f.err == nil {
+				u.d.reject(f.node, u.t, http.MethodPut, f.v.status)
+				return
+			}
+			err := errNodeTimeout
+			if f.over() {
+				err = f.err
+			}
+			u.d.fault(f.node, u.t, http.MethodPut, "sending the body", err)
+			f.abort(err)
+		})
+	}
+	if alive < u.quorum {
+		err := fmt.Errorf("%w: %d of the %d needed are left", ErrNoQuorum, alive, u.quorum)
+		u.abort(err)
+		return err
+	}
+	return nil
+}
+
+// result waits for a quorum of answers and makes one of them.
+func (u *upload) result(ctx context.Context) (*Answer, error) {
+	out := make(chan verdict, len(u.feeds))
+	for _, f := range u.feeds {
+		go func() { out <- f.wait(u.d, u.t) }()
+	}
+	vs := u.early
+	if !settled(vs, u.quorum) {
+		vs = append(vs, collectMore(out, len(u.feeds), vs, u.quorum, u.t.Options.PostQuorumTimeout)...)
+	}
+	for len(vs) < len(u.put.Headers) {
+		vs = append(vs, unavailable)
+	}
+	etag := ""
+	for _, v := range vs {
+		if v.status >= 300 || v.header == nil {
+			continue
+		}
+		if e := strings.Trim(v.header.Get("Etag"), `"`); etag == "" {
+			etag = e
+		} else if e != etag {
+			return nil, fmt.Errorf("%w: %s and %s", ErrEtags, etag, e)
+		}
+	}
+	a := u.d.best(ctx, u.t, http.MethodPut, vs, u.quorum, nil)
+	if etag != "" && a.Status < 300 {
+		a.Header.Set("Etag", etag)
+	}
+	return a, nil
+}
+
+// collectMore is collect with answers that are there already.
+func collectMore(out <-chan verdict, n int, have []verdict, quorum int, grace time.Duration) []verdict {
+	var vs []verdict
+	all := append([]verdict(nil), have...)
+	for len(vs) < n && !settled(all, quorum) {
+		v := <-out
+		vs, all = append(vs, v), append(all, v)
+	}
+	if len(vs) < n {
+		vs = append(vs, collect(out, n-len(vs), n+1, grace)...)
+	}
+	return vs
+}
+
+func (u *upload) waitAll() {
+	for _, f := range u.feeds {
+		<-f.done
+	}
+}
+
+// A chunk is a piece of the body on its way to several feeds; the last one to let it go gives it back.
+type chunk struct {
+	data [64 << 10]byte
+	n    int
+	refs atomic.Int32
+}
+
+var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+func newChunk(refs int) *chunk {
+	c := chunks.Get().(*chunk)
+	c.refs.Store(int32(refs))
+	return c
+}
+
+func (c *chunk) drop(n int) {
+	if c.refs.Add(int32(-n)) == 0 {
+		chunks.Put(c)
+	}
+}
+
+// A feed is one node's share of an upload: the request's body, which the node pulls.
+type feed struct {
+	node   ring.Node
+	length int64
+
+	wanted chan struct{} // closed when the node asks for the body
+	in     chan *chunk
+	gone   chan struct{} // closed by abort
+	done   chan struct{} // closed when the node has answered or failed
+
+	wantOnce, goneOnce, endOnce, failOnce sync.Once
+	reason                                error // of abort
+	current                               *chunk
+	offset                                int
+
+	v   verdict // after done
+	err error   // after done
+}
+
+// feedDepth is how far a node may lag behind the quickest one before the client has to wait for it.
+const feedDepth = 4
+
+func newFeed(n ring.Node, length int64) *feed {
+	return &feed{
+		node: n, length: length, wanted: make(chan struct{}), in: make(chan *chunk, feedDepth), gone: make(chan struct{}),
+		done: make(chan struct{}),
+	}
+}
+
+// start sends the request; it goes on until the node has answered.
+func (f *feed) start(ctx context.Context, d *Dispatcher, t Target, h http.Header) {
+	req := t.request(ctx, f.node, http.MethodPut, h)
+	req.Body, req.ContentLength = f, f.length
+	d.strays.Add(1)
+	go func() {
+		defer d.strays.Done()
+		defer close(f.done)
+		resp, err := d.transport.RoundTrip(req)
+		if err != nil {
+			f.err = err
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+		f.v, f.err = verdict{resp.StatusCode, resp.Header, string(body)}, err
+	}()
+}
+
+func (f *feed) over() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// send queues a chunk; false means that the node is not taking it.
+func (f *feed) send(c *chunk, timeout time.Duration) bool {
+	select {
+	case <-f.done:
+		return false
+	case <-f.gone:
+		return false
+	case f.in <- c:
+		return true
+	default:
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+		return false
+	case <-f.gone:
+		return false
+	case f.in <- c:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// finish ends the body well.
+func (f *feed) finish() { f.endOnce.Do(func() { close(f.in) }) }
+
+// abort breaks the body off, so that the node keeps nothing.
+func (f *feed) abort(err error) {
+	f.goneOnce.Do(func() {
+		f.reason = err
+		close(f.gone)
+	})
+}
+
+// Read is the node's pull.
+func (f *feed) Read(p []byte) (int, error) {
+	f.wantOnce.Do(func() { close(f.wanted) })
+	for f.current == nil {
+		select {
+		case <-f.gone:
+			return 0, fmt.Errorf("upload broken off: %w", f.reason)
+		default:
+		}
+		select {
+		case c, ok := <-f.in:
+			if !ok {
+				return 0, io.EOF
+			}
+			f.current, f.offset = c, 0
+		case <-f.gone:
+			return 0, fmt.Errorf("upload broken off: %w", f.reason)
+		}
+	}
+	n := copy(p, f.current.data[f.offset:f.current.n])
+	f.offset += n
+	if f.offset == f.current.n {
+		f.current.drop(1)
+		f.current = nil
+	}
+	return n, nil
+}
+
+// Close is called by the transport when it needs no more of the body.
+func (f *feed) Close() error {
+	f.abort(io.ErrClosedPipe)
+	return nil
+}
+
+// wait returns the node's answer.
+func (f *feed) wait(d *Dispatcher, t Target) verdict {
+	timer := time.NewTimer(t.Options.NodeTimeout)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+	case <-timer.C:
+		d.fault(f.node, t, http.MethodPut, "waiting for the final answer", errNodeTimeout)
+		f.abort(errNodeTimeout)
+		return unavailable
+	}
+	switch {
+	case f.err != nil:
+		f.failOnce.Do(func() { d.fault(f.node, t, http.MethodPut, "waiting for the final answer", f.err) })
+		return unavailable
+	case f.v.status >= 500:
+		d.reject(f.node, t, http.MethodPut, f.v.status)
+	}
+	return f.v
+}

@@ -1,0 +1,133 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/apus-storage/apus/internal/ranges"
+)
+
+// resuming is a body that goes on with another node when its node breaks off or stalls. The client sees one body.
+//
+// A body of several ranges is not resumed: it breaks off.
+type resuming struct {
+	r       *reading
+	ctx     context.Context
+	s       *source
+	etag    string
+	timeout time.Duration
+	sent    int64 // of what was asked for
+	once    sync.Once
+}
+
+// Read reads on, from another node if need be.
+func (b *resuming) Read(p []byte) (int, error) {
+	for {
+		timer := time.AfterFunc(b.timeout, b.s.cancel)
+		n, err := b.s.resp.Body.Read(p)
+		stalled := !timer.Stop()
+		b.sent += int64(n)
+		if n > 0 {
+			return n, nil // an error will come again
+		}
+		if err == nil || err == io.EOF {
+			return 0, err
+		}
+		if stalled {
+			err = errNodeTimeout
+		}
+		if err := b.goOn(err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// WriteTo copies to w what is left. A node in this process writes straight into w.
+func (b *resuming) WriteTo(w io.Writer) (int64, error) {
+	var total int64
+	for {
+		wt, ok := b.s.resp.Body.(io.WriterTo)
+		if !ok {
+			n, err := b.copy(w)
+			return total + n, err
+		}
+		n, err := wt.WriteTo(w)
+		total, b.sent = total+n, b.sent+n
+		// Whether the node broke off or the client has gone cannot be told: if it is the client, the next node's
+		// first bytes show it.
+		if err == nil || b.ctx.Err() != nil || errors.Is(err, http.ErrContentLength) {
+			return total, err
+		}
+		if next := b.goOn(err); next != nil {
+			return total, next
+		}
+		if n == 0 {
+			m, err := b.copy(w)
+			return total + m, err
+		}
+	}
+}
+
+var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
+func (b *resuming) copy(w io.Writer) (int64, error) {
+	buf := buffers.Get().(*[64 << 10]byte)
+	defer buffers.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{b}, buf[:])
+}
+
+// goOn replaces the node. It returns the cause when that cannot be done.
+func (b *resuming) goOn(cause error) error {
+	if b.ctx.Err() != nil {
+		return b.ctx.Err()
+	}
+	b.r.d.fault(b.s.node, b.r.t, b.r.method, "sending a body", cause)
+	if _, multi := ranges.BoundaryOf(b.s.resp.Header.Get("Content-Type")); multi {
+		return cause
+	}
+	h, err := b.rest()
+	if errors.Is(err, ranges.ErrComplete) {
+		return io.EOF
+	}
+	if err != nil {
+		return cause
+	}
+	next, err := b.r.another(b.ctx, b.etag, h)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	b.s.close()
+	b.s = next
+	return nil
+}
+
+// rest returns the request's headers for what has not been sent yet.
+func (b *resuming) rest() (http.Header, error) {
+	set, _ := ranges.Parse(b.r.header.Get("Range"))
+	if b.s.resp.StatusCode == http.StatusOK {
+		set = nil // a Range that the node did not honour
+	}
+	h := b.r.header.Clone()
+	h.Del("Range")
+	if b.sent > 0 || len(set) > 0 {
+		rest, err := set.Advance(b.sent)
+		if err != nil {
+			return nil, err
+		}
+		h.Set("Range", rest.String())
+	}
+	return h, nil
+}
+
+// Close lets the node go.
+func (b *resuming) Close() error {
+	b.once.Do(func() {
+		b.s.close()
+		b.r.nodes.close()
+	})
+	return nil
+}

@@ -1,0 +1,154 @@
+package fanout
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/apus-storage/apus/ring"
+)
+
+// A Write is a request without a body of the client's that every replica is to carry out.
+type Write struct {
+	Method string
+	// Headers has one set for each replica: they name different nodes to be updated. Their number is the number of
+	// requests made.
+	Headers []http.Header
+	// Body is sent to each; nil for none.
+	Body []byte
+	// Overrides replace statuses where there is no quorum otherwise: a 404 to a DELETE is as good as a 204.
+	Overrides map[int]int
+	// Extra is asked, once the answers are in, how many more nodes (handoffs) are to get the request too.
+	Extra func(statuses []int) int
+}
+
+// Write sends the request to all replicas at once, each to a handoff if its primary fails, and makes one answer of
+// theirs when a quorum has answered and the others have had a little time to.
+func (d *Dispatcher) Write(ctx context.Context, t Target, w Write) *Answer {
+	nodes := d.nodes(t, w.Method == http.MethodDelete)
+	defer nodes.close()
+	// The nodes go on when the client has gone: half a write is worse than one that nobody waits for. NodeTimeout
+	// bounds each.
+	ctx = context.WithoutCancel(ctx)
+	out := make(chan verdict, len(w.Headers))
+	for _, h := range w.Headers {
+		d.strays.Add(1)
+		go func() {
+			defer d.strays.Done()
+			out <- d.writeOne(ctx, t, w, h, nodes)
+		}()
+	}
+	replicas := t.primaries()
+	quorum := Quorum(replicas)
+	vs := collect(out, len(w.Headers), quorum, t.Options.PostQuorumTimeout)
+	if w.Extra != nil {
+		vs = append(vs, d.extra(ctx, t, w, nodes, vs)...)
+	}
+	for len(vs) < replicas {
+		vs = append(vs, unavailable)
+	}
+	return d.best(ctx, t, w.Method, vs, max(quorum, Quorum(len(vs))), w.Overrides)
+}
+
+// collect waits for a quorum, then for the rest for no longer than grace.
+func collect(out <-chan verdict, n, quorum int, grace time.Duration) []verdict {
+	var vs []verdict
+	for len(vs) < n && !settled(vs, quorum) {
+		vs = append(vs, <-out)
+	}
+	if len(vs) == n {
+		return vs
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	for len(vs) < n {
+		select {
+		case v := <-out:
+			vs = append(vs, v)
+		case <-timer.C:
+			return vs
+		}
+	}
+	return vs
+}
+
+// extra sends the request to further nodes.
+func (d *Dispatcher) extra(ctx context.Context, t Target, w Write, nodes *nodeIter, vs []verdict) []verdict {
+	statuses := make([]int, len(vs))
+	for i, v := range vs {
+		statuses[i] = v.status
+	}
+	var more []verdict
+	for i := range w.Extra(statuses) {
+		v := d.writeOne(ctx, t, w, w.Headers[i%len(w.Headers)], nodes)
+		if v.status == http.StatusServiceUnavailable && v.header == nil {
+			break
+		}
+		more = append(more, v)
+	}
+	return more
+}
+
+// writeOne sends the request to one node after another until one can be reached and has no error of its own.
+func (d *Dispatcher) writeOne(ctx context.Context, t Target, w Write, h http.Header, nodes *nodeIter) verdict {
+	for {
+		n, ok := nodes.take()
+		if !ok {
+			return unavailable
+		}
+		v, err := d.writeTo(ctx, t, w, h, n)
+		switch {
+		case err != nil:
+			d.fault(n, t, w.Method, "writing", err)
+		case v.status >= 500:
+			d.reject(n, t, w.Method, v.status)
+		default:
+			return v
+		}
+	}
+}
+
+// writeTo sends the request to one node.
+func (d *Dispatcher) writeTo(ctx context.Context, t Target, w Write, h http.Header, n ring.Node) (verdict, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, t.Options.NodeTimeout, errNodeTimeout)
+	type outcome struct {
+		v   verdict
+		err error
+	}
+	done := make(chan outcome, 1)
+	d.strays.Add(1)
+	go func() {
+		defer d.strays.Done()
+		defer cancel()
+		req := t.request(ctx, n, w.Method, h)
+		if w.Body != nil {
+			req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(w.Body)), int64(len(w.Body))
+		}
+		resp, err := d.transport.RoundTrip(req)
+		if err != nil {
+			done <- outcome{err: err}
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+		if err != nil {
+			err = fmt.Errorf("read the answer: %w", err)
+		}
+		done <- outcome{verdict{resp.StatusCode, resp.Header, string(body)}, err}
+	}()
+	select {
+	case o := <-done:
+		return o.v, o.err
+	case <-ctx.Done():
+		// It may have answered in the same moment.
+		select {
+		case o := <-done:
+			return o.v, o.err
+		default:
+			return verdict{}, context.Cause(ctx)
+		}
+	}
+}
