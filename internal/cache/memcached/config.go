@@ -34,7 +34,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/apus-storage/apus/internal/config"
 )
 
 // DefaultPort is the port of a server that is named without one.
@@ -44,21 +45,21 @@ const DefaultPort = "11211"
 type Config struct {
 	// Servers as host, host:port or [IPv6]:port; without a port 11211. Write them exactly alike on every proxy: the
 	// spelling, not the address, decides where items live.
-	Servers []string `toml:"memcache_servers"`
+	Servers config.List `toml:"memcache_servers"`
 	// MaxConnections is the number of connections kept to each server, for every processor that this process may use
 	// (OpenStack Swift counts per worker and runs one worker per processor).
 	MaxConnections int `toml:"memcache_max_connections"`
-	// ConnectTimeout is how long connecting to a server may take, in seconds.
-	ConnectTimeout float64 `toml:"connect_timeout"`
-	// PoolTimeout is how long a request waits for a free connection, in seconds. A TLS handshake has as long again.
-	PoolTimeout float64 `toml:"pool_timeout"`
+	// ConnectTimeout is how long connecting to a server may take.
+	ConnectTimeout config.Duration `toml:"connect_timeout"`
+	// PoolTimeout is how long a request waits for a free connection. A TLS handshake has as long again.
+	PoolTimeout config.Duration `toml:"pool_timeout"`
 	// Tries is how many servers are tried for one request, at most all.
 	Tries int `toml:"tries"`
-	// IOTimeout is how long a server may take to answer, in seconds.
-	IOTimeout float64 `toml:"io_timeout"`
+	// IOTimeout is how long a server may take to answer.
+	IOTimeout config.Duration `toml:"io_timeout"`
 	// ErrorSuppressionInterval is how long errors of a server are remembered, and how long the server is then
-	// skipped, in seconds. 0 means that a server is never skipped.
-	ErrorSuppressionInterval float64 `toml:"error_suppression_interval"`
+	// skipped. 0 means that a server is never skipped.
+	ErrorSuppressionInterval config.Duration `toml:"error_suppression_interval"`
 	// ErrorSuppressionLimit is the number of errors within the interval that are put up with; one more, and the
 	// server is skipped.
 	ErrorSuppressionLimit float64 `toml:"error_suppression_limit"`
@@ -78,71 +79,58 @@ type Config struct {
 // Defaults returns the configuration that OpenStack Swift has by default.
 func Defaults() Config {
 	return Config{
-		Servers:                  []string{"127.0.0.1:" + DefaultPort},
+		Servers:                  config.List{"127.0.0.1:" + DefaultPort},
 		MaxConnections:           2,
-		ConnectTimeout:           0.3,
-		PoolTimeout:              1,
+		ConnectTimeout:           config.Seconds(0.3),
+		PoolTimeout:              config.Seconds(1),
 		Tries:                    3,
-		IOTimeout:                2,
-		ErrorSuppressionInterval: 60,
+		IOTimeout:                config.Seconds(2),
+		ErrorSuppressionInterval: config.Seconds(60),
 		ErrorSuppressionLimit:    10,
 		ItemSizeWarningThreshold: -1,
 	}
 }
 
-// Validate names the option that cannot be used and what is accepted.
+// Validate names the options that cannot be used and what is accepted.
 func (c *Config) Validate() error {
+	return errors.Join(
+		c.validateServers(),
+		check(c.MaxConnections >= 1, "memcache_max_connections", "must be at least 1"),
+		check(c.ConnectTimeout.Duration > 0, "connect_timeout", "must be above 0"),
+		check(c.PoolTimeout.Duration > 0, "pool_timeout", "must be above 0"),
+		check(c.Tries >= 1, "tries", "must be at least 1"),
+		check(c.IOTimeout.Duration > 0, "io_timeout", "must be above 0"),
+		check(c.ErrorSuppressionInterval.Duration >= 0, "error_suppression_interval", "must be 0, for never, or more"),
+		check(c.ErrorSuppressionLimit >= 0, "error_suppression_limit", "must be 0 or more"),
+		check(c.ItemSizeWarningThreshold >= -1, "item_size_warning_threshold", "must be -1, for never, or more"),
+		check(c.TLSKeyFile == "" || c.TLSCertFile != "", "tls_keyfile", "needs tls_certfile as well"),
+	)
+}
+
+func check(ok bool, key, problem string) error {
+	if ok {
+		return nil
+	}
+	return config.Invalid(key, "%s", problem)
+}
+
+func (c *Config) validateServers() error {
+	const key = "memcache_servers"
 	if len(c.Servers) == 0 {
-		return errors.New("memcache_servers: at least one server is needed")
+		return config.Invalid(key, "needs at least one server")
 	}
 	seen := make(map[string]bool, len(c.Servers))
 	for _, s := range c.Servers {
 		if _, err := parseServer(s); err != nil {
-			return fmt.Errorf("memcache_servers: %w", err)
+			return config.Invalid(key, "%v", err)
 		}
 		if seen[s] {
-			return fmt.Errorf("memcache_servers: %q is listed twice", s)
+			return config.Invalid(key, "lists %q twice", s)
 		}
 		seen[s] = true
 	}
-	return cmp.Or(
-		atLeast("memcache_max_connections", float64(c.MaxConnections), 1),
-		seconds("connect_timeout", c.ConnectTimeout),
-		seconds("pool_timeout", c.PoolTimeout),
-		atLeast("tries", float64(c.Tries), 1),
-		seconds("io_timeout", c.IOTimeout),
-		atLeast("error_suppression_interval", c.ErrorSuppressionInterval, 0),
-		atLeast("error_suppression_limit", c.ErrorSuppressionLimit, 0),
-		atLeast("item_size_warning_threshold", float64(c.ItemSizeWarningThreshold), -1),
-		c.validateTLS(),
-	)
-}
-
-func (c *Config) validateTLS() error {
-	if c.TLSKeyFile != "" && c.TLSCertFile == "" {
-		return errors.New("tls_keyfile: needs tls_certfile as well")
-	}
 	return nil
 }
-
-// maxSeconds keeps times within what a time.Duration can hold: about 31 years.
-const maxSeconds = 1e9
-
-func atLeast(option string, got, lowest float64) error {
-	if !(got >= lowest && got <= maxSeconds) {
-		return fmt.Errorf("%s: %v is not a number from %v to %v", option, got, lowest, maxSeconds)
-	}
-	return nil
-}
-
-func seconds(option string, got float64) error {
-	if !(got > 0 && got <= maxSeconds) {
-		return fmt.Errorf("%s: %v is not a number of seconds above 0", option, got)
-	}
-	return nil
-}
-
-func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 
 // A hostPort is where to connect to. It is a net.Addr whose host has not been looked up.
 type hostPort struct{ host, port string }
@@ -191,17 +179,17 @@ func (c *Config) tlsConfig() (*tls.Config, error) {
 	if c.TLSCAFile != "" {
 		pem, err := os.ReadFile(c.TLSCAFile)
 		if err != nil {
-			return nil, fmt.Errorf("tls_cafile: %w", err)
+			return nil, config.Invalid("tls_cafile", "%v", err)
 		}
 		conf.RootCAs = x509.NewCertPool()
 		if !conf.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls_cafile: %s holds no certificate", c.TLSCAFile)
+			return nil, config.Invalid("tls_cafile", "%s holds no certificate", c.TLSCAFile)
 		}
 	}
 	if c.TLSCertFile != "" {
 		pair, err := tls.LoadX509KeyPair(c.TLSCertFile, cmp.Or(c.TLSKeyFile, c.TLSCertFile))
 		if err != nil {
-			return nil, fmt.Errorf("tls_certfile: %w", err)
+			return nil, config.Invalid("tls_certfile", "%v", err)
 		}
 		conf.Certificates = []tls.Certificate{pair}
 	}

@@ -5,7 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/BurntSushi/toml"
+	"github.com/apus-storage/apus/internal/config"
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseServer(t *testing.T) {
@@ -52,13 +53,13 @@ func TestValidate(t *testing.T) {
 		{"memcache_servers", func(c *Config) { c.Servers = []string{"a", "b", "a"} }},
 		{"memcache_servers", func(c *Config) { c.Servers = []string{"a:b"} }},
 		{"memcache_max_connections", func(c *Config) { c.MaxConnections = 0 }},
-		{"connect_timeout", func(c *Config) { c.ConnectTimeout = 0 }},
-		{"pool_timeout", func(c *Config) { c.PoolTimeout = -1 }},
+		{"connect_timeout", func(c *Config) { c.ConnectTimeout = config.Duration{} }},
+		{"pool_timeout", func(c *Config) { c.PoolTimeout = config.Seconds(-1) }},
 		{"tries", func(c *Config) { c.Tries = 0 }},
-		{"io_timeout", func(c *Config) { c.IOTimeout = math.NaN() }},
-		{"io_timeout", func(c *Config) { c.IOTimeout = 1e300 }},
-		{"error_suppression_interval", func(c *Config) { c.ErrorSuppressionInterval = -1 }},
+		{"io_timeout", func(c *Config) { c.IOTimeout = config.Duration{} }},
+		{"error_suppression_interval", func(c *Config) { c.ErrorSuppressionInterval = config.Seconds(-1) }},
 		{"error_suppression_limit", func(c *Config) { c.ErrorSuppressionLimit = -1 }},
+		{"error_suppression_limit", func(c *Config) { c.ErrorSuppressionLimit = math.NaN() }},
 		{"item_size_warning_threshold", func(c *Config) { c.ItemSizeWarningThreshold = -2 }},
 		{"tls_keyfile", func(c *Config) { c.TLSKeyFile = "key.pem" }},
 		{"tls_cafile", func(c *Config) { c.TLSEnabled, c.TLSCAFile = true, "testdata/absent" }},
@@ -68,7 +69,7 @@ func TestValidate(t *testing.T) {
 	for _, tt := range tests {
 		cfg := Defaults()
 		tt.change(&cfg)
-		if _, err := New(cfg, Options{}); err == nil || !strings.HasPrefix(err.Error(), tt.option+": ") {
+		if _, err := New(cfg, Options{}); err == nil || !strings.Contains(err.Error(), tt.option) {
 			t.Errorf("New with a bad %s: got %v, want an error that names it", tt.option, err)
 		}
 	}
@@ -78,14 +79,14 @@ func TestValidate(t *testing.T) {
 }
 
 func TestConfigIsReadFromTOML(t *testing.T) {
-	cfg := Defaults()
-	md, err := toml.Decode(`
-memcache_servers = ["10.0.0.1:11211", "[::1]:11211"]
+	file, err := config.Parse("proxy-server.toml", []byte(`
+[filter.cache]
+memcache_servers = "10.0.0.1:11211, [::1]:11211"
 memcache_max_connections = 4
 connect_timeout = 0.5
 pool_timeout = 2
 tries = 2
-io_timeout = 1.5
+io_timeout = "1.5"
 error_suppression_interval = 0
 error_suppression_limit = 2.5
 tls_enabled = true
@@ -93,14 +94,31 @@ tls_cafile = "ca.pem"
 tls_certfile = "cert.pem"
 tls_keyfile = "key.pem"
 item_size_warning_threshold = 1000
-`, &cfg)
-	if err != nil || len(md.Undecoded()) != 0 {
-		t.Fatalf("decode: %v, not understood: %v", err, md.Undecoded())
+`))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(cfg.Servers) != 2 || cfg.MaxConnections != 4 || cfg.ConnectTimeout != 0.5 || cfg.PoolTimeout != 2 ||
-		cfg.Tries != 2 || cfg.IOTimeout != 1.5 || cfg.ErrorSuppressionInterval != 0 || cfg.ErrorSuppressionLimit != 2.5 ||
-		!cfg.TLSEnabled || cfg.TLSCAFile != "ca.pem" || cfg.TLSCertFile != "cert.pem" || cfg.TLSKeyFile != "key.pem" ||
-		cfg.ItemSizeWarningThreshold != 1000 {
-		t.Errorf("decoded configuration: got %+v", cfg)
+	section, _ := file.Section("filter", "cache")
+	got := Defaults()
+	if _, err := section.Decode(&got, config.Section{}); err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Servers:                  config.List{"10.0.0.1:11211", "[::1]:11211"},
+		MaxConnections:           4,
+		ConnectTimeout:           config.Seconds(0.5),
+		PoolTimeout:              config.Seconds(2),
+		Tries:                    2,
+		IOTimeout:                config.Seconds(1.5),
+		ErrorSuppressionInterval: config.Duration{},
+		ErrorSuppressionLimit:    2.5,
+		TLSEnabled:               true,
+		TLSCAFile:                "ca.pem",
+		TLSCertFile:              "cert.pem",
+		TLSKeyFile:               "key.pem",
+		ItemSizeWarningThreshold: 1000,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("decoded configuration (-want +got):\n%s", diff)
 	}
 }

@@ -34,9 +34,9 @@ func newServer(name string, cfg *Config, tlsConf *tls.Config) (*server, error) {
 	}
 	conns := cfg.MaxConnections * runtime.GOMAXPROCS(0)
 	client := memcache.NewFromSelector(only{addr})
-	client.Timeout = duration(cfg.IOTimeout)
+	client.Timeout = cfg.IOTimeout.Duration
 	client.MaxIdleConns = conns
-	d := dialer{addr: addr, connect: duration(cfg.ConnectTimeout), handshake: duration(cfg.PoolTimeout)}
+	d := dialer{addr: addr, connect: cfg.ConnectTimeout.Duration, handshake: cfg.PoolTimeout.Duration}
 	if tlsConf != nil {
 		d.tls = tlsConf.Clone()
 		d.tls.ServerName = addr.host
@@ -46,8 +46,8 @@ func newServer(name string, cfg *Config, tlsConf *tls.Config) (*server, error) {
 		name:        name,
 		client:      client,
 		slots:       make(chan struct{}, conns),
-		poolTimeout: duration(cfg.PoolTimeout),
-		limiter:     limiter{interval: duration(cfg.ErrorSuppressionInterval), limit: cfg.ErrorSuppressionLimit},
+		poolTimeout: cfg.PoolTimeout.Duration,
+		limiter:     limiter{interval: cfg.ErrorSuppressionInterval.Duration, limit: cfg.ErrorSuppressionLimit},
 	}, nil
 }
 
