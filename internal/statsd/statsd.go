@@ -10,9 +10,10 @@
 //
 // Non-goals: labelled metrics, aggregation, metrics to be scraped.
 //
-// Modules for this exist. Of those to be had, datadog-go rounds timings to six digits, appends what it finds out about
-// the container and keeps global state; go-statsd-client writes rates with six digits and takes no fractions of a
-// millisecond. Both look the server up once and for all.
+// Modules for this exist, but none sends these bytes. Of those to be had, DataDog/datadog-go rounds timings to six
+// digits, appends what it finds out about the container, keeps that in a global and looks the server up once and for
+// all; cactus/go-statsd-client rounds rates to six digits, writes whole timings without a fraction, and sends from the
+// caller's goroutine or several metrics in one packet.
 //
 //	stats, err := statsd.New(cfg, statsd.Options{Logger: logger})
 //	defer stats.Close()
