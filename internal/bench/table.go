@@ -112,6 +112,7 @@ const none = "-"
 func figure(v float64) string {
 	decimals := 0
 	switch {
+	case v == 0:
 	case v < 0.0995:
 		decimals = 4
 	case v < 0.9995:

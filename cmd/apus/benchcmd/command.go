@@ -57,7 +57,7 @@ const examples = `  # 10 seconds each of 4 KiB PUT, GET, HEAD and DELETE, 8 at a
 
   # the processor time that servers with forked workers need for a mix of reads and writes
   apus bench -A http://127.0.0.1:8080/auth/v1.0 -U test:tester -K testing --prepare --objects 2000 \
-      --ops get=80,put=20 --duration 30s --pids "$(pgrep -d, -f apus)" --pids-of-children
+      --ops get=80,put=20 --duration 30s --pids "$(paste -sd, /run/apus.pid)" --pids-of-children
 
   # two servers side by side with large objects, five rounds, figures kept
   apus bench -A http://127.0.0.1:8080/auth/v1.0 -U test:tester -K testing --pids 4711 \

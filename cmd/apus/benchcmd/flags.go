@@ -61,7 +61,7 @@ func (f *flags) register(cmd *cobra.Command) {
 	fs.Uint64Var(&f.seed, "seed", 1, "decides names, sizes and the order of requests")
 	fs.BoolVar(&f.prepare, "prepare", false, "PUT all objects before each round, outside of the measured time")
 	fs.BoolVar(&f.clean, "clean", false, "delete the objects and containers at the end")
-	fs.BoolVar(&f.verify, "verify", false, "check every byte of a GET, and the Etag of a PUT")
+	fs.BoolVar(&f.verify, "verify", false, "check every byte of a GET, and the Etag of a PUT (hashing costs this program time between requests)")
 	fs.BoolVar(&f.tolerate, "tolerate-errors", false, "exit with status 0 in spite of errors, and never give up because of them")
 	fs.DurationVar(&f.timeout, "timeout", time.Minute, "limit of one request")
 
