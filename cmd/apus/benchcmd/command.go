@@ -50,7 +50,8 @@ environment stand in for flags not given; there the key does not show in the lis
 
 The table's columns: count is operations that succeeded, and errors those that did not, by status and with an example
 below the table. ops/s and MiB/s are by the clock on the wall. ops/CPU-s and CPU ms/op are by the processor time of
---pids, which Linux counts in steps of 10 ms; phases should use at least a second of it.`
+--pids, which Linux counts in steps of 10 ms; phases should use at least a second of it. The same request costs more
+processor time on a busy machine than on an idle one, easily by half: compare two servers with --compare, not by two runs.`
 
 const examples = `  # 10 seconds each of 4 KiB PUT, GET, HEAD and DELETE, 8 at a time, every body checked, nothing left behind
   apus bench -A http://127.0.0.1:8080/auth/v1.0 -U test:tester -K testing --verify --clean
