@@ -59,6 +59,10 @@ type State struct {
 	// Infos are the account and container infos looked up for this request and its subrequests. Used by lookup.
 	Infos *Infos
 
+	// RelativeLocation asks for redirects within the cluster: an absolute Location loses scheme and host. Set by filters
+	// that redirect to a resource of the same account; read by gatekeeper.
+	RelativeLocation bool
+
 	// Footers, if set, is called when the object's body has been read and its MD5 is known, and may add headers to be
 	// stored with the object. Set by filters that learn something from the body; called by the object controller.
 	Footers []func(footer http.Header)

@@ -13,10 +13,11 @@ type nopCache struct{ cache.Cache }
 
 // anew are the fields that a subrequest starts without, each on purpose.
 var anew = map[string]string{
-	"Method":  "a subrequest's method is its own",
-	"Log":     "its line is its own, but for the source",
-	"ACL":     "the controllers set it for the resource they serve",
-	"Footers": "they belong to the body that the client sent",
+	"Method":           "a subrequest's method is its own",
+	"Log":              "its line is its own, but for the source",
+	"ACL":              "the controllers set it for the resource they serve",
+	"RelativeLocation": "the redirect is the client's answer",
+	"Footers":          "they belong to the body that the client sent",
 }
 
 func TestEveryFieldIsInheritedOrResetOnPurpose(t *testing.T) {
