@@ -1,0 +1,208 @@
+// Package serve runs an http.Handler as a server: it listens, bounds what a client may send before anybody looks at it,
+// logs, and stops without breaking requests.
+//
+// [Config] is the part of a configuration file's [DEFAULT] that is the server's own. It is shared by proxies and storage
+// nodes.
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+
+	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/internal/constraint"
+	"github.com/apus-storage/apus/internal/reply"
+)
+
+// Config is the server's own part of [DEFAULT].
+type Config struct {
+	// Address to listen on.
+	BindIP string `toml:"bind_ip"`
+	// Port to listen on. Required.
+	BindPort int `toml:"bind_port"`
+	// How long to keep trying when the address is in use.
+	BindTimeout config.Duration `toml:"bind_timeout"`
+	// Idle time after which TCP asks whether the client is still there.
+	KeepIdle config.Duration `toml:"keep_idle"`
+	// How long a client may take to send a request's head, and to take or send the next piece of a body.
+	ClientTimeout config.Duration `toml:"client_timeout"`
+	// How long a connection may wait for its next request; 0 closes it after each. Default: client_timeout.
+	KeepaliveTimeout config.Duration `toml:"keepalive_timeout"`
+	// TLS certificate and key in PEM. Both or none.
+	CertFile string `toml:"cert_file"`
+	KeyFile  string `toml:"key_file"`
+	// Expect a PROXY protocol line from a load balancer on each connection, and refuse those without.
+	RequireProxyProtocol bool `toml:"require_proxy_protocol"`
+	// Directory of the cluster's files: rings, swift.toml or swift.conf.
+	SwiftDir string `toml:"swift_dir"`
+	// Least important messages to log: DEBUG, INFO, WARNING or ERROR.
+	LogLevel string `toml:"log_level"`
+	// Form of the log: text, or json.
+	LogFormat string `toml:"log_style"`
+	// How long to wait for requests under way when stopping.
+	StopTimeout config.Duration `toml:"stop_timeout"`
+}
+
+// Defaults are Swift's, where Swift has the option.
+func Defaults() Config {
+	return Config{
+		BindIP: "0.0.0.0", BindTimeout: config.Seconds(30), KeepIdle: config.Seconds(600), ClientTimeout: config.Seconds(60),
+		KeepaliveTimeout: config.Seconds(-1), SwiftDir: "/etc/apus", LogLevel: "INFO", LogFormat: "text",
+		StopTimeout: config.Seconds(60),
+	}
+}
+
+// Validate checks the options against each other.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.BindPort < 1 || c.BindPort > 65535 {
+		errs = append(errs, config.Invalid("bind_port", "want a port from 1 to 65535, have %d", c.BindPort))
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		errs = append(errs, config.Invalid("cert_file", "cert_file and key_file go together"))
+	}
+	if _, err := c.level(); err != nil {
+		errs = append(errs, config.Invalid("log_level", "%v", err))
+	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		errs = append(errs, config.Invalid("log_style", "want text or json, have %q", c.LogFormat))
+	}
+	if k := c.KeepIdle.Duration; k <= 0 || k >= 1<<15*time.Second {
+		errs = append(errs, config.Invalid("keep_idle", "want more than 0 and less than 32768 seconds, have %v", c.KeepIdle))
+	}
+	if c.ClientTimeout.Duration <= 0 {
+		errs = append(errs, config.Invalid("client_timeout", "want more than 0 seconds, have %v", c.ClientTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) level() (slog.Level, error) {
+	switch c.LogLevel {
+	case "DEBUG", "debug":
+		return slog.LevelDebug, nil
+	case "INFO", "info", "NOTICE", "notice":
+		return slog.LevelInfo, nil
+	case "WARNING", "warning", "WARN", "warn":
+		return slog.LevelWarn, nil
+	case "ERROR", "error", "CRITICAL", "critical":
+		return slog.LevelError, nil
+	}
+	return 0, fmt.Errorf("want DEBUG, INFO, WARNING or ERROR, have %q", c.LogLevel)
+}
+
+// Address returns the address to listen on.
+func (c *Config) Address() string { return net.JoinHostPort(c.BindIP, strconv.Itoa(c.BindPort)) }
+
+// Listen opens the server's address, trying again while it is in use.
+func (c *Config) Listen(ctx context.Context) (net.Listener, error) {
+	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: c.KeepIdle.Duration}}
+	deadline := time.Now().Add(c.BindTimeout.Duration)
+	for {
+		l, err := lc.Listen(ctx, "tcp", c.Address())
+		if err == nil {
+			return c.wrap(l)
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			return nil, fmt.Errorf("listen on %s: %w", c.Address(), err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (c *Config) wrap(l net.Listener) (net.Listener, error) {
+	if c.RequireProxyProtocol {
+		l = &proxyproto.Listener{Listener: l, ReadHeaderTimeout: c.ClientTimeout.Duration,
+			ConnPolicy: func(proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) { return proxyproto.REQUIRE, nil }}
+	}
+	if c.CertFile == "" {
+		return l, nil
+	}
+	cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("load TLS certificate %s: %w", c.CertFile, err)
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
+}
+
+// Server makes the http.Server for h. Errors of connections are logged at debug: they are the clients'.
+func (c *Config) Server(h http.Handler, log *slog.Logger) *http.Server {
+	idle := c.KeepaliveTimeout.Duration
+	if idle < 0 {
+		idle = c.ClientTimeout.Duration
+	}
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: c.ClientTimeout.Duration, IdleTimeout: idle, MaxHeaderBytes: 1 << 20,
+		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if idle == 0 {
+		s.SetKeepAlivesEnabled(false)
+	}
+	return s
+}
+
+// Run serves l until ctx is done, then lets the requests under way finish, for no longer than StopTimeout.
+func (c *Config) Run(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+	s := c.Server(h, log)
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	log.Info("stopping; waiting for requests under way", "timeout", c.StopTimeout.Duration)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.StopTimeout.Duration)
+	defer cancel()
+	if err := s.Shutdown(stop); err != nil {
+		log.Warn("some requests did not finish in time and are cut off", "err", err)
+		s.Close()
+	}
+	return nil
+}
+
+// Bound refuses requests whose head is larger than the cluster's limits, before anybody looks at them.
+func Bound(limits constraint.Limits, next http.Handler) http.Handler {
+	count := limits.MaxHeaderCount()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := 0
+		for k, vs := range r.Header {
+			n += len(vs)
+			for _, v := range vs {
+				// The line also holds ": " and its end.
+				if len(k)+len(v)+4 > limits.MaxHeaderSize {
+					refuse(w, r, reply.Text(http.StatusBadRequest, "Header Line Too Long"))
+					return
+				}
+			}
+		}
+		switch {
+		case n > count:
+			refuse(w, r, reply.Text(http.StatusBadRequest, "Too many headers"))
+		case len(r.Method)+len(r.RequestURI)+len(" HTTP/1.1\r\n")+1 > limits.MaxRequestLine:
+			refuse(w, r, reply.Text(http.StatusRequestURITooLong, ""))
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// refuse also closes the connection: what follows on it is not to be trusted.
+func refuse(w http.ResponseWriter, r *http.Request, err *reply.Error) {
+	w.Header().Set("Connection", "close")
+	reply.Write(w, r, err)
+}

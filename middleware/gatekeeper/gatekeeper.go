@@ -1,0 +1,80 @@
+// Package gatekeeper is the filter that keeps the cluster's own headers inside the cluster:
+//
+//	[filter.gatekeeper]
+//	shunt_inbound_x_timestamp = true
+//
+// System metadata and headers by which proxy and nodes steer each other are removed from requests before any other filter
+// sees them, and from responses after all others have. A client's X-Timestamp is set aside, where container-sync finds it
+// and nobody else looks. Without this filter anybody could write where they like, so a proxy adds it where it is missing.
+//
+// It must stand to the left of everything that sets or reads such headers: directly right of catch_errors.
+package gatekeeper
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/internal/meta"
+	"github.com/apus-storage/apus/internal/request"
+	"github.com/apus-storage/apus/internal/respw"
+	"github.com/apus-storage/apus/middleware"
+)
+
+// Filter is the definition.
+var Filter = middleware.Define("gatekeeper", Config{ShuntInboundXTimestamp: true}, build).After("catch_errors")
+
+// Config is the section of the filter.
+type Config struct {
+	// Set a client's X-Timestamp aside as X-Backend-Inbound-X-Timestamp, instead of letting it decide which write wins.
+	ShuntInboundXTimestamp bool `toml:"shunt_inbound_x_timestamp"`
+	// Let clients reach reserved names with the header X-Allow-Reserved-Names. For tests only.
+	AllowReservedNamesHeader bool `toml:"allow_reserved_names_header"`
+}
+
+func build(_ middleware.Host, c Config) (middleware.Instance, error) {
+	return middleware.Instance{Wrap: func(next http.Handler) http.Handler { return &filter{c, next} }}, nil
+}
+
+type filter struct {
+	config Config
+	next   http.Handler
+}
+
+func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.request(r)
+	state := request.From(r.Context())
+	out := respw.OnHeader(w, func(code int, h http.Header) int {
+		meta.StripInternal(h)
+		if state.RelativeLocation {
+			relative(h)
+		}
+		return code
+	})
+	f.next.ServeHTTP(out, r)
+	out.Finish()
+}
+
+// request cleans what comes from the client.
+func (f *filter) request(r *http.Request) {
+	reserved := f.config.AllowReservedNamesHeader && config.Truthy(r.Header.Get("X-Allow-Reserved-Names"))
+	inbound := r.Header["X-Timestamp"]
+	meta.StripInternal(r.Header)
+	if f.config.ShuntInboundXTimestamp && inbound != nil {
+		delete(r.Header, "X-Timestamp")
+		r.Header["X-Backend-Inbound-X-Timestamp"] = inbound
+	}
+	if reserved {
+		r.Header.Set("X-Backend-Allow-Reserved-Names", "true")
+	}
+}
+
+// relative reduces an absolute Location to path, query and fragment.
+func relative(h http.Header) {
+	u, err := url.Parse(h.Get("Location"))
+	if err != nil || u.Host == "" {
+		return
+	}
+	u.Scheme, u.Host, u.User = "", "", nil
+	h.Set("Location", u.String())
+}

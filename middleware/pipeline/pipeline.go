@@ -1,0 +1,99 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+
+	"github.com/justinas/alice"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/apus-storage/apus/internal/request"
+	"github.com/apus-storage/apus/middleware"
+)
+
+// A Pipeline is a running chain of filters in front of an app. It does not change.
+type Pipeline struct {
+	handler   http.Handler
+	instances []middleware.Instance
+}
+
+// Build makes the instances of a plan. The host's Section, Pipeline, Info and Log are set for each; the rest is passed
+// on as given. On failure everything built so far is closed.
+func (p *Plan) Build(host middleware.Host) (*Pipeline, error) {
+	pl := &Pipeline{}
+	host.Server, host.Pipeline, host.Info = p.Server, p.Kinds(), pl.Info
+	log, metrics := host.Log, host.Metrics
+	var chain alice.Chain
+	seen := map[string]int{}
+	for i, e := range p.Entries {
+		host.Section = e.Section
+		host.Log = log.With(slog.String("filter", e.Section))
+		// The section alone does not tell two uses of one section apart.
+		seen[e.Section]++
+		label := e.Section
+		if n := seen[e.Section]; n > 1 {
+			label = fmt.Sprintf("%s#%d", label, n)
+		}
+		host.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"filter": label}, metrics)
+		in, err := e.Definition.Build(host, e.config)
+		if err == nil && (in.App != nil) != (i == len(p.Entries)-1) {
+			err = errors.New("definition and instance disagree whether it is an app")
+		}
+		if err != nil {
+			pl.Close()
+			path := []string{"filter", e.Section}
+			if e.Definition.IsApp() {
+				path[0] = "app"
+			}
+			if e.Inserted {
+				path = nil
+			}
+			return nil, fmt.Errorf("%w", p.File.Errorf(path, "%s: %v", e.Section, err))
+		}
+		pl.instances = append(pl.instances, in)
+		if in.Wrap != nil {
+			chain = chain.Append(in.Wrap)
+		} else {
+			pl.handler = request.Begin(chain.Then(in.App))
+		}
+	}
+	return pl, nil
+}
+
+// ServeHTTP runs a request through the pipeline.
+func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+
+// Info collects what the instances show in /info.
+func (p *Pipeline) Info() middleware.Infos {
+	i := middleware.Infos{Public: map[string]any{}, Admin: map[string]any{}}
+	for _, in := range p.instances {
+		maps.Copy(i.Public, current(in.Info))
+		maps.Copy(i.Admin, current(in.AdminInfo))
+	}
+	return i
+}
+
+func current(m map[string]any) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		if f, ok := v.(func() any); ok {
+			v = f()
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// Close closes the instances, from left to right. No request may be in the pipeline.
+func (p *Pipeline) Close() error {
+	var errs []error
+	for _, in := range p.instances {
+		if in.Close != nil {
+			errs = append(errs, in.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
