@@ -7,15 +7,15 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/apus-storage/apus/ring/internal/atomicfile"
 )
 
 // A Format is a version of the ring file.
@@ -38,35 +38,10 @@ func Save(path string, r *Ring, format Format) error {
 	if err := r.Encode(&buf, format, filepath.Base(path)); err != nil {
 		return fmt.Errorf("save ring %s: %w", path, err)
 	}
-	if err := replaceFile(path, buf.Bytes()); err != nil {
+	if err := atomicfile.Replace(path, buf.Bytes()); err != nil {
 		return fmt.Errorf("save ring: %w", err)
 	}
 	return nil
-}
-
-// replaceFile puts data in the place of path, durably.
-func replaceFile(path string, data []byte) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(tmp.Name())
-		}
-	}()
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // Encode writes the content of a ring file to w. The name is noted in the gzip header, without its .gz.

@@ -68,6 +68,7 @@ type Builder struct {
 	gatherStart   int64   // kept for OpenStack Swift's tool, which scans from here
 	dispersion    float64
 	graph         []TierCount
+	idBytes       int // bytes of a device id in the file, 0 when it does not say
 }
 
 // New makes a builder without devices. The partition power is 0 to 32, the replicas are at least 1 and may be
@@ -183,6 +184,9 @@ func (b *Builder) Add(d ring.Device) (int, error) {
 	if d.ID < 0 {
 		d.ID = len(b.devs)
 		b.devs = append(b.devs, nil)
+	}
+	if d.ID >= math.MaxUint16 {
+		b.idBytes = 4 // an id of two bytes all ones means none
 	}
 	d.Extra = maps.Clone(d.Extra)
 	b.devs[d.ID] = &Device{Device: d}

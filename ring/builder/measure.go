@@ -77,7 +77,7 @@ type TierCount struct {
 	Zone   int    // -1 for a region
 	IP     string // "" for a region or zone
 	ID     int    // -1 unless the tier is a device
-	Name   string // such as "r1z2-10.0.0.1/sdb"; "(device N)" ends it when the device is gone
+	Name   string // such as "r1z2-10.0.0.1/sdb", which ends in "(device N)" when the device is gone
 	Counts []int  // Counts[n] partitions have n replicas in the tier
 	Most   int    // beyond how many replicas of a partition dispersion suffers
 }
@@ -103,8 +103,8 @@ func (t *TierCount) Dispersion() float64 {
 	return 0
 }
 
-// DispersionReport returns the tiers with partitions whose names match, all when match is nil, ordered from the top of
-// each branch.
+// DispersionReport returns the tiers with partitions whose names match, all when match is nil, in the order of regions,
+// zones, servers and devices. They are as of the last rebalance or [Builder.RecalculateDispersion].
 func (b *Builder) DispersionReport(match *regexp.Regexp) ([]TierCount, error) {
 	if !b.Rebalanced() {
 		return nil, ErrNotRebalanced
@@ -112,14 +112,27 @@ func (b *Builder) DispersionReport(match *regexp.Regexp) ([]TierCount, error) {
 	if len(b.graph) == 0 {
 		b.measureDispersion()
 	}
+	p := b.planOf()
+	p.allow(b.replicas)
+	allowed := make(map[tierKey]int)
+	p.root.each(func(t *tier) {
+		c := tierCount(t, nil)
+		allowed[c.key()] = t.allowed
+	})
 	var out []TierCount
 	for _, t := range b.graph {
+		t.name(b)
+		t.Most = allowed[t.key()]
 		if match == nil || match.MatchString(t.Name) {
 			out = append(out, t)
 		}
 	}
+	slices.SortStableFunc(out, func(x, y TierCount) int { return x.key().compare(y.key()) })
 	return out, nil
 }
+
+// key names the tier, with -1 for a zone that is not given, so that a zone 0 is not its region.
+func (t *TierCount) key() tierKey { return tierKey{t.Region, t.Zone, t.IP, t.ID} }
 
 func (b *Builder) measureDispersion() { b.dispersion, b.graph = b.disperse() }
 
@@ -173,21 +186,36 @@ func (b *Builder) disperse() (percent float64, graph []TierCount) {
 }
 
 func tierCount(t *tier, counts []int) TierCount {
-	c := TierCount{Region: t.key.region, Zone: -1, ID: -1, Counts: counts, Most: t.allowed}
-	c.Name = "r" + strconv.Itoa(t.key.region)
+	c := TierCount{Region: t.key.region, Zone: -1, ID: -1, Counts: counts}
 	if t.level >= levelZone {
 		c.Zone = t.key.zone
-		c.Name += "z" + strconv.Itoa(t.key.zone)
 	}
 	if t.level >= levelServer {
 		c.IP = t.key.ip
-		c.Name += "-" + t.key.ip
 	}
 	if t.level >= levelDevice {
 		c.ID = t.key.id
-		c.Name += "/" + t.dev.Name
 	}
 	return c
+}
+
+// name sets the tier's name as reports show it.
+func (t *TierCount) name(b *Builder) {
+	t.Name = "r" + strconv.Itoa(t.Region)
+	if t.Zone >= 0 {
+		t.Name += "z" + strconv.Itoa(t.Zone)
+	}
+	if t.IP != "" {
+		t.Name += "-" + t.IP
+	}
+	if t.ID < 0 {
+		return
+	}
+	if d, err := b.Device(t.ID); err == nil {
+		t.Name += "/" + d.Name
+	} else {
+		t.Name += "/(device " + strconv.Itoa(t.ID) + ")"
+	}
 }
 
 // Validate checks what every ring keeps: each partition has the replicas it should, on devices that exist, no two of
