@@ -1,0 +1,90 @@
+package diskfile_test
+
+import (
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/apus-storage/apus/backend/store"
+	"github.com/apus-storage/apus/backend/store/diskfile"
+	"github.com/apus-storage/apus/backend/store/storetest"
+	"github.com/apus-storage/apus/internal/clock"
+	"github.com/apus-storage/apus/internal/disk"
+	"github.com/apus-storage/apus/internal/hashpath"
+)
+
+// hasher is that of the golden files.
+func hasher(t testing.TB) hashpath.Hasher {
+	h, err := hashpath.New([]byte("goldpre"), []byte("goldsuf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func stopped() clock.Clock { return clock.Func(func() time.Time { return storetest.Now }) }
+
+// memory is a Medium in memory.
+type memory struct {
+	memory *disk.Memory
+	faults *disk.Faults
+}
+
+func newMemory(t *testing.T) storetest.Medium {
+	m := disk.NewMemory(disk.Space{Total: 1 << 40, Free: 1 << 39})
+	if _, err := disk.MkdirAll(m, "/srv/node/sda"); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.SyncDirs(m, "/srv/node/sda", 3); err != nil {
+		t.Fatal(err)
+	}
+	return &memory{memory: m}
+}
+
+func (m *memory) Start(t *testing.T) store.Store {
+	m.faults = disk.NewFaults(m.memory, nil)
+	return newStore(t, m.faults, "/srv/node")
+}
+
+func (m *memory) CrashAt(n int64)     { m.faults.SetHook(disk.CrashAt(n)) }
+func (m *memory) Ops() int64          { return m.faults.Count() }
+func (m *memory) Recover(seed uint64) { m.faults.PowerOff(); m.memory.Crash(seed) }
+
+func newStore(t testing.TB, fsys disk.FS, devices string) *diskfile.Store {
+	s, err := diskfile.New(diskfile.Options{Devices: devices, Hasher: hasher(t), FS: fsys, Clock: stopped(), Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestConform(t *testing.T) { storetest.Run(t, newMemory) }
+
+// kernel is a Medium of real files. Its power does not fail.
+type kernel struct {
+	storetest.Medium
+	dir string
+}
+
+func (k kernel) Start(t *testing.T) store.Store { return newStore(t, disk.OS{}, k.dir) }
+
+func TestConformOnRealFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := (disk.OS{}).Mkdir(dir + "/sda"); err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t, disk.OS{}, dir)
+	if err := storetest.Put(s, storetest.Name("probe"), storetest.At(0), ""); err != nil {
+		t.Skipf("the temporary directory cannot hold objects: %v", err)
+	}
+	storetest.RunSteady(t, func(t *testing.T) storetest.Medium {
+		dir := t.TempDir()
+		if err := (disk.OS{}).Mkdir(dir + "/sda"); err != nil {
+			t.Fatal(err)
+		}
+		return kernel{dir: dir}
+	})
+}
