@@ -1,0 +1,47 @@
+# Targets for people and for CI. `make` alone lists them.
+GO      ?= go
+PKGS    ?= ./...
+DATA    ?= /tmp/apus
+FUZZ    ?= 60s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help run build test race check fmt vet lint fuzz bench golden clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## start a server in one process, with its data under $(DATA)
+	$(GO) run ./cmd/apus serve --data $(DATA)
+
+build: ## build the binary into bin/
+	$(GO) build -trimpath -o bin/apus ./cmd/apus
+
+test: ## run the tests
+	$(GO) test $(PKGS)
+
+race: ## run the tests with the race detector
+	$(GO) test -race $(PKGS)
+
+check: fmt vet lint test race ## all that a change must pass
+
+fmt: ## fail if a file is not formatted
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted (gofmt -w):"; echo "$$out"; exit 1; fi
+
+vet: ## look for mistakes that the compiler lets pass
+	$(GO) vet $(PKGS)
+
+lint: ## run staticcheck, at the version pinned here
+	$(GO) run $(STATICCHECK) $(PKGS)
+
+fuzz: ## run every fuzz target for FUZZ (60s)
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	  echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$p || exit 1; done; done
+
+bench: ## run the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+
+golden: ## rewrite golden files; look at the difference before you commit it
+	$(GO) test ./internal/house ./middleware/pipeline ./internal/convert ./internal/bench -update
+
+clean: ## remove what was built
+	rm -rf bin
