@@ -44,7 +44,10 @@ func (f *file) format() string {
 		if len(c.Ignore) > 0 {
 			fmt.Fprintf(&b, "ignore: %s\n", strings.Join(c.Ignore, " "))
 		}
-		for _, e := range c.Exchanges {
+		for i, e := range c.Exchanges {
+			if i > 0 {
+				b.WriteString("\n")
+			}
 			e.format(&b)
 		}
 	}

@@ -130,18 +130,15 @@ func (r *rig) play(e *Exchange, c *Case, n int) ([]Answer, error) {
 	}
 	defer conn.close()
 	head := conn.method == "HEAD"
+	if n == anyNumber {
+		return conn.record(e.HalfClose, v)
+	}
 	var got []Answer
 	for len(got) != n {
-		bound := answerBound
-		if n == anyNumber && len(got) > 0 && !e.HalfClose {
-			bound = quiet
-		}
-		resp, err := conn.next(bound)
+		resp, err := conn.next(answerBound)
 		switch {
 		case errors.Is(err, io.EOF):
 			return append(got, Answer{Closed: true}), nil
-		case errors.Is(err, errSilent) && len(got) > 0 && n == anyNumber:
-			return got, nil
 		case err != nil:
 			return got, err
 		}
@@ -152,4 +149,33 @@ func (r *rig) play(e *Exchange, c *Case, n int) ([]Answer, error) {
 		return got, fmt.Errorf("answers to requests that were not sent: %q", extra)
 	}
 	return got, err
+}
+
+// record reads answers until the server has no more: whatever is left after the writing side is closed.
+func (c *conn) record(halfClosed bool, v vars) ([]Answer, error) {
+	head := c.method == "HEAD"
+	var got []Answer
+	bound := answerBound
+	for {
+		resp, err := c.next(bound)
+		switch {
+		case errors.Is(err, io.EOF):
+			if !halfClosed || len(got) == 0 {
+				got = append(got, Answer{Closed: true})
+			}
+			return got, nil
+		case errors.Is(err, errSilent) && len(got) > 0 && !halfClosed:
+			break
+		case err != nil:
+			return got, err
+		default:
+			got = append(got, resp.normalise(v, head && len(got) == 0))
+			if !halfClosed {
+				bound = quiet
+			}
+			continue
+		}
+		_ = c.tcp.CloseWrite()
+		halfClosed, bound = true, answerBound
+	}
 }
