@@ -256,7 +256,7 @@ func TestShardingDatabaseOfSwift(t *testing.T) {
 	if n := len(must(c.List(Fresh, ListOptions{Limit: 100}))(t)); n != 10 {
 		t.Errorf("listing has %d names, want the 10 of the retiring database", n)
 	}
-	ranges := must(c.ShardRanges(Fresh, ShardQuery{}))(t)
+	ranges := must(c.ShardRanges(ShardQuery{}))(t)
 	var golden struct {
 		Shard struct {
 			Ranges []any `json:"shard_range_json"`

@@ -77,15 +77,8 @@ type ShardQuery struct {
 	FillGap bool
 }
 
-// ShardRanges returns ranges in order.
-func (c *Container) ShardRanges(r Reading, q ShardQuery) ([]ShardRange, error) {
-	if err := c.settle(r); err != nil {
-		return nil, err
-	}
-	return c.shardRangesNow(q)
-}
-
-func (c *Container) shardRangesNow(q ShardQuery) (selected []ShardRange, err error) {
+// ShardRanges returns ranges in order. They never go through the pending file, so none is merged.
+func (c *Container) ShardRanges(q ShardQuery) (selected []ShardRange, err error) {
 	file, err := c.live()
 	if err != nil {
 		return nil, err
@@ -109,23 +102,18 @@ func (c *Container) shardRangesNow(q ShardQuery) (selected []ShardRange, err err
 	slices.SortFunc(selected, compareRanges)
 	if q.Includes != "" {
 		i := slices.IndexFunc(selected, func(r ShardRange) bool { return r.Contains(q.Includes) })
-		if i >= 0 {
-			return selected[i : i+1], nil
-		}
-		selected = nil
-		if !q.FillGap {
+		if i < 0 {
 			return nil, nil
 		}
+		return selected[i : i+1], nil
 	}
 	marker, end := q.Marker, q.EndMarker
 	if q.Reverse {
 		marker, end = end, marker
 	}
-	if q.Includes == "" {
-		selected = slices.DeleteFunc(selected, func(r ShardRange) bool {
-			return marker != "" && r.Upper != "" && marker >= r.Upper || end != "" && end <= r.Lower
-		})
-	}
+	selected = slices.DeleteFunc(selected, func(r ShardRange) bool {
+		return marker != "" && r.Upper != "" && marker >= r.Upper || end != "" && end <= r.Lower
+	})
 	if q.FillGap {
 		if selected, err = c.fillGap(selected, own, marker, end); err != nil {
 			return nil, err
@@ -166,7 +154,7 @@ func (c *Container) fillGap(ranges []ShardRange, own *ShardRange, marker, end st
 
 // OwnRange returns the container's own range. One that was never stored is open on both sides and active.
 func (c *Container) OwnRange() (ShardRange, error) {
-	own, err := c.shardRangesNow(ShardQuery{Own: true, Deleted: true})
+	own, err := c.ShardRanges(ShardQuery{Own: true, Deleted: true})
 	if err != nil {
 		return ShardRange{}, err
 	}
