@@ -249,8 +249,8 @@ func (f *file) checkExpiry(opt store.OpenOptions) error {
 	if !ok {
 		return nil
 	}
-	at, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-	if err != nil {
+	at, ok := meta.DeleteAt(text)
+	if !ok {
 		// An empty value is no time either; Swift's servers never write one.
 		return damaged("metadata of %s has the expiry %q", f.disk.Name(), text)
 	}

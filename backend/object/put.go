@@ -1,0 +1,246 @@
+package object
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apus-storage/apus/backend/store"
+	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/conditional"
+	"github.com/apus-storage/apus/internal/meta"
+	"github.com/apus-storage/apus/internal/reply"
+	"github.com/apus-storage/apus/internal/timestamp"
+)
+
+// put answers PUT. Whatever refuses it comes before the first read of the body, so that "Expect: 100-continue" gets the
+// refusal as its only answer.
+func (s *Server) put(c *call) error {
+	if err := c.time(true); err != nil {
+		return err
+	}
+	size, err := s.checkCreation(c)
+	if err != nil {
+		return err
+	}
+	footer, err := footerOf(c.r)
+	if err != nil {
+		return err
+	}
+	before, err := s.stateBeforePut(c)
+	if err != nil {
+		return err
+	}
+	up, err := s.store.Create(c.r.Context(), c.object, size)
+	if err != nil {
+		return c.failure(err)
+	}
+	defer up.Close()
+	body, err := footer.begin(c)
+	if err != nil {
+		return err
+	}
+	n, sum, err := s.receive(c, body, up)
+	if err != nil {
+		return err
+	}
+	if size >= 0 && n != size {
+		return reply.Status(reply.StatusClientDisconnect).Because(fmt.Errorf("got %d bytes of %d", n, size))
+	}
+	more, err := footer.read(c)
+	if err != nil {
+		return err
+	}
+	etag := hex.EncodeToString(sum)
+	if want := wantedETag(c.r.Header, more); want != "" && want != etag {
+		return reply.Status(http.StatusUnprocessableEntity).Because(fmt.Errorf("MD5 is %s, want %s", etag, want))
+	}
+	md := s.metadataOfPut(c, n, etag, more)
+	// From here on the client's going away must not stop us half-way: the object may be visible already.
+	ctx := context.WithoutCancel(c.r.Context())
+	if err := up.Commit(ctx, c.at, md); err != nil {
+		return c.failure(err)
+	}
+	s.tellOfPut(ctx, c, before, md, more)
+	c.w.Header()["Etag"] = []string{`"` + etag + `"`}
+	return s.done(c, http.StatusCreated)
+}
+
+// checkCreation applies the rules for new objects and returns the announced size, -1 if it is not known.
+func (s *Server) checkCreation(c *call) (int64, error) {
+	r, limits := c.r, &s.deps.Limits
+	size := r.ContentLength
+	if size > limits.MaxFileSize {
+		return 0, text(http.StatusRequestEntityTooLarge, "Your request is too large.")
+	}
+	if size == 0 && r.Body == http.NoBody && r.Header["Content-Length"] == nil {
+		// A request of this process has no header for what it has a field for; only over a network is it missing.
+		if _, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && len(r.TransferEncoding) == 0 {
+			return 0, text(http.StatusLengthRequired, "Missing Content-Length header.")
+		}
+	}
+	if n := len(c.object.Name); n > limits.MaxObjectNameLength {
+		return 0, text(http.StatusBadRequest, fmt.Sprintf("Object name length of %d longer than %d", n, limits.MaxObjectNameLength))
+	}
+	if _, ok := r.Header["X-Delete-After"]; ok {
+		r.Header = r.Header.Clone() // resolved below; the map may be the caller's
+	}
+	if err := meta.ResolveDelete(r.Header, c.at.Time()); err != nil {
+		return 0, refusal(err)
+	}
+	// A missing type is an empty one to Swift, and as wrong.
+	if !apipath.ValidUTF8(r.Header.Get("Content-Type"), false) {
+		return 0, text(http.StatusBadRequest, "Invalid Content-Type")
+	}
+	if err := meta.Check(meta.Object, r.Header, *limits); err != nil {
+		return 0, refusal(err)
+	}
+	if size >= 0 {
+		return size, nil
+	}
+	hint := r.Header.Get("X-Backend-Obj-Content-Length")
+	if hint == "" {
+		return -1, nil
+	}
+	size, err := strconv.ParseInt(strings.TrimSpace(hint), 10, 64)
+	if err != nil || size < 0 {
+		return 0, text(http.StatusBadRequest, "Invalid X-Backend-Obj-Content-Length header value")
+	}
+	return size, nil
+}
+
+// refusal is the answer to headers that break a rule.
+func refusal(err error) error {
+	if e, ok := errors.AsType[*meta.Error](err); ok {
+		return text(http.StatusBadRequest, e.Text())
+	}
+	return err
+}
+
+// stateBeforePut reads what the new object replaces, nil for nothing, and refuses the request if that is newer.
+func (s *Server) stateBeforePut(c *call) (*store.Info, error) {
+	var info *store.Info
+	var stored timestamp.Timestamp
+	f, err := s.store.Open(c.r.Context(), c.object, store.OpenOptions{Now: c.at})
+	switch {
+	case err == nil:
+		info = f.Info()
+		stored = info.Data
+		_ = f.Close() // opened for reading
+	case errors.Is(err, store.ErrNotFound):
+		stored, _ = store.TombstoneTime(err)
+	default:
+		return nil, c.failure(err)
+	}
+	if tags := meta.Value(c.r.Header, "If-None-Match"); tags != "" && info != nil && conditional.Match(tags, info.ETag) {
+		return nil, reply.Status(http.StatusPreconditionFailed)
+	}
+	if !stored.Before(c.at) {
+		return nil, conflict(stored)
+	}
+	return info, nil
+}
+
+// receive copies the body to the disk and returns its length and MD5.
+func (s *Server) receive(c *call, body io.Reader, up store.Upload) (int64, []byte, error) {
+	control := http.NewResponseController(c.w)
+	deadline := time.Now().Add(s.cfg.MaxUploadTime.Duration)
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
+	sum := md5.New()
+	var total int64
+	for {
+		now := time.Now()
+		if now.After(deadline) {
+			return 0, nil, reply.Status(http.StatusRequestTimeout).Because(errors.New("upload took too long"))
+		}
+		// A caller in this process has no deadlines, and no network that could hang.
+		_ = control.SetReadDeadline(now.Add(s.cfg.ClientTimeout.Duration))
+		n, err := body.Read(*buf)
+		if n > 0 {
+			sum.Write((*buf)[:n])
+			total += int64(n)
+			if _, err := up.Write((*buf)[:n]); err != nil {
+				return 0, nil, c.failure(err)
+			}
+		}
+		if err == io.EOF {
+			_ = control.SetReadDeadline(time.Time{})
+			return total, sum.Sum(nil), nil
+		}
+		if err != nil {
+			return 0, nil, readFailure(err)
+		}
+	}
+}
+
+// readFailure is the answer to a body that cannot be read.
+func readFailure(err error) error {
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return reply.Status(http.StatusRequestTimeout).Because(err)
+	}
+	return reply.Status(reply.StatusClientDisconnect).Because(err)
+}
+
+// wantedETag is the MD5 that the sender says the body has. The footer knows better.
+func wantedETag(h http.Header, footer http.Header) string {
+	want := footer.Get("Etag")
+	if _, ok := footer["Etag"]; !ok {
+		want = h.Get("Etag")
+	}
+	return strings.ToLower(conditional.Unquote(want))
+}
+
+// metadataOfPut collects what is stored with a new object.
+func (s *Server) metadataOfPut(c *call, size int64, etag string, footer http.Header) store.Metadata {
+	md := store.Metadata{
+		{Key: "Content-Type", Value: c.r.Header.Get("Content-Type")},
+		{Key: "Content-Length", Value: strconv.FormatInt(size, 10)},
+		{Key: "ETag", Value: etag},
+	}
+	md = addHeaders(md, c.r.Header, isObjectMeta)
+	md = s.addStored(md, c.r.Header)
+	return addHeaders(md, footer, isObjectMeta)
+}
+
+// addHeaders adds the headers that are wanted, in the order of their names.
+func addHeaders(md store.Metadata, h http.Header, wanted func(string) bool) store.Metadata {
+	var names []string
+	for name := range h {
+		if wanted(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		md = md.Set(meta.ObjectKey(meta.FromClient(name)), meta.Value(h, name))
+	}
+	return md
+}
+
+// addStored adds the headers that are stored by configuration, or because a replicator says so.
+func (s *Server) addStored(md store.Metadata, h http.Header) store.Metadata {
+	add := func(name string) {
+		canonical := http.CanonicalHeaderKey(name)
+		if _, ok := h[canonical]; ok {
+			md = md.Set(meta.ObjectKey(name), meta.Value(h, canonical))
+		}
+	}
+	for name := range strings.FieldsSeq(h.Get("X-Backend-Replication-Headers")) {
+		add(name)
+	}
+	for _, name := range s.allowed {
+		add(name)
+	}
+	return md
+}
