@@ -60,7 +60,8 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 		SilenceErrors: true,
 	}
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c, err} })
-	cmd.AddCommand(benchcmd.Command())
+	cmd.AddCommand(serveCommand(), configCommand(), benchcmd.Command())
+	cmd.AddCommand(serverCommands()...)
 	return cmd
 }
 

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/apus-storage/apus/internal/assembly"
+	"github.com/apus-storage/apus/internal/config"
+)
+
+func configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check, show and convert configuration files",
+		Args:  cobra.NoArgs,
+	}
+	cmd.AddCommand(configCheck(), configShow())
+	return cmd
+}
+
+func configCheck() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check FILE...",
+		Short: "Report everything that is wrong with configuration files",
+		Long: `Read the files as their servers would, and report every fault with its file and line. Nothing is started.
+
+Exit codes: 0 all files are good, 1 some are not.`,
+		Example: "  apus config check /etc/apus/*-server.toml",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			bad := 0
+			for _, path := range args {
+				setup, err := assembly.Read(path, "")
+				if err != nil {
+					bad++
+					fmt.Fprintln(cmd.ErrOrStderr(), err)
+					continue
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: good: a %s server with %d filters\n", path, setup.Kind, len(setup.Plan.Entries)-1)
+			}
+			if bad > 0 {
+				return quietError{}
+			}
+			return nil
+		},
+	}
+}
+
+// quietError fails without a further message.
+type quietError struct{}
+
+func (quietError) Error() string { return "" }
+func (quietError) ExitCode() int { return 1 }
+
+func configShow() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show FILE",
+		Short: "Show what a configuration file amounts to",
+		Long: `Show the pipeline as it will run, with the filters that are added by themselves, and every option with its value and where
+that came from: a line of the file, or the default. Secrets are not shown.`,
+		Example: "  apus config show /etc/apus/proxy-server.toml",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			setup, err := assembly.Read(args[0], "")
+			if err != nil {
+				return err
+			}
+			return show(cmd.OutOrStdout(), setup)
+		},
+	}
+}
+
+func show(w io.Writer, s *assembly.Setup) error {
+	fmt.Fprintf(w, "# %s: a %s server\n\npipeline\n", s.Plan.File.Path(), s.Kind)
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for i, e := range s.Plan.Entries {
+		note := ""
+		if e.Inserted {
+			note = "added"
+		}
+		fmt.Fprintf(tw, "  %d\t%s\t%s\t%s\n", i+1, e.Section, e.Definition.Kind(), note)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	showOptions(w, "DEFAULT", s.Plan.Default)
+	var seen []string
+	for i, e := range s.Plan.Entries {
+		table := "filter"
+		if i == len(s.Plan.Entries)-1 {
+			table = "app"
+		}
+		if name := table + "." + e.Section; !slices.Contains(seen, name) {
+			seen = append(seen, name)
+			showOptions(w, name, e.Report)
+		}
+	}
+	for name, r := range s.Plan.Tables {
+		showOptions(w, name, r)
+	}
+	return nil
+}
+
+func showOptions(w io.Writer, section string, r config.Report) {
+	fmt.Fprintf(w, "\n[%s]\n", section)
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, o := range r.Options {
+		fmt.Fprintf(tw, "%s\t= %s\t# %s\n", o.Key, o.Value, o.Source)
+	}
+	tw.Flush()
+}

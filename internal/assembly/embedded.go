@@ -1,0 +1,181 @@
+package assembly
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+
+	"github.com/apus-storage/apus/backend/account"
+	"github.com/apus-storage/apus/backend/container"
+	"github.com/apus-storage/apus/backend/object"
+	"github.com/apus-storage/apus/internal/clock"
+	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/internal/disk"
+	"github.com/apus-storage/apus/internal/nodes"
+	"github.com/apus-storage/apus/internal/swiftconf"
+	"github.com/apus-storage/apus/middleware"
+)
+
+// EmbeddedOptions say what cluster is run in one process.
+type EmbeddedOptions struct {
+	// Data is the directory that holds everything: etc (what would be /etc/swift) and devices.
+	Data string
+	// Devices and Replicas are for a new data directory; 0 means one. An existing one keeps what it was made with, and
+	// other numbers are an error.
+	Devices, Replicas int
+	// Config is the proxy's file; empty means the data directory's own etc/proxy-server.toml.
+	Config string
+
+	Log     *slog.Logger
+	Clock   clock.Clock
+	FS      disk.FS
+	Version string
+}
+
+// Embedded is a whole cluster in one process: proxy, nodes and daemons on one data directory, with the nodes reached
+// directly.
+type Embedded struct {
+	// Setup is the proxy's file, for its own options.
+	Setup *Setup
+	// Proxy is the handler for clients.
+	Proxy *Server
+	// Direct is the transport by which the proxy reaches the nodes; tests put faults there.
+	Direct *nodes.Direct
+
+	data    string
+	lock    *os.File
+	closers []func() error
+	log     *slog.Logger
+}
+
+// OpenEmbedded makes the data directory if need be and starts the cluster on it. The directory is locked: a second process
+// is refused.
+func OpenEmbedded(o EmbeddedOptions) (_ *Embedded, err error) {
+	e := &Embedded{data: o.Data, log: o.Log, Direct: nodes.NewDirect(nil)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close())
+		}
+	}()
+	if e.lock, err = lockData(o.Data); err != nil {
+		return nil, err
+	}
+	e.closers = append(e.closers, e.lock.Close)
+	if err := initData(o); err != nil {
+		return nil, fmt.Errorf("prepare data directory %s: %w", o.Data, err)
+	}
+	etc := filepath.Join(o.Data, "etc")
+	path := o.Config
+	if path == "" {
+		path = filepath.Join(etc, "proxy-server.toml")
+	}
+	if e.Setup, err = Read(path, Proxy); err != nil {
+		return nil, err
+	}
+	cluster, err := swiftconf.Load(etc)
+	if err != nil {
+		return nil, err
+	}
+	rings, err := LoadRings(etc, cluster.Policies, o.Log, o.Clock)
+	if err != nil {
+		return nil, err
+	}
+	around := Around{
+		Log: o.Log, Clock: o.Clock, FS: o.FS, Transport: e.Direct, Dir: etc, Cluster: cluster, Rings: rings,
+		Metrics: prometheus.NewRegistry(), Version: o.Version,
+	}
+	if err := e.startNodes(around); err != nil {
+		return nil, err
+	}
+	if e.Proxy, err = e.Setup.Build(around); err != nil {
+		return nil, err
+	}
+	e.closers = append(e.closers, e.Proxy.Close)
+	return e, nil
+}
+
+// startNodes makes the three storage servers, each for all devices, and puts them where the rings say they are.
+func (e *Embedded) startNodes(a Around) error {
+	devices := filepath.Join(e.data, "devices")
+	host := middleware.Host{Log: a.Log, Clock: a.Clock, Cluster: a.Cluster}
+	deps, closePool := a.database(host)
+	e.closers = append(e.closers, closePool)
+
+	ac := account.DefaultConfig()
+	ac.Devices, ac.MountCheck, ac.LogRequests = devices, false, false
+	accounts, err := account.New(ac, deps)
+	if err != nil {
+		return err
+	}
+	e.closers = append(e.closers, accounts.Close)
+	cc := container.DefaultConfig()
+	cc.Devices, cc.MountCheck, cc.LogRequests = devices, false, false
+	containers, err := container.New(cc, container.Deps{Deps: deps})
+	if err != nil {
+		return err
+	}
+	e.closers = append(e.closers, containers.Close)
+	oc := object.DefaultConfig()
+	oc.Devices, oc.MountCheck, oc.LogRequests = devices, false, false
+	objects, err := object.New(oc, object.Deps{
+		Policies: a.Cluster.Policies, Limits: a.Cluster.Limits, Hasher: a.Cluster.Hasher, Logger: a.Log, Clock: a.Clock,
+		FS: a.FS, Transport: a.Transport, Version: a.Version,
+	})
+	if err != nil {
+		return err
+	}
+	e.closers = append(e.closers, objects.Close)
+	for port, h := range map[string]http.Handler{accountPort: accounts, containerPort: containers, objectPort: objects} {
+		e.Direct.Handle(net.JoinHostPort(nodeIP, port), h)
+	}
+	return nil
+}
+
+// Close stops everything, last started first.
+func (e *Embedded) Close() error {
+	var errs []error
+	for i := len(e.closers) - 1; i >= 0; i-- {
+		errs = append(errs, e.closers[i]())
+	}
+	e.closers = nil
+	return errors.Join(errs...)
+}
+
+// Serve serves clients on l until ctx is done.
+func (e *Embedded) Serve(ctx context.Context, l net.Listener) error {
+	return e.Setup.Server.Run(ctx, l, e.Proxy, e.log)
+}
+
+// lockData makes the data directory and takes its lock, which ends with the process.
+func lockData(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("data directory %s is in use by another process", dir)
+	}
+	return f, nil
+}
+
+// Users returns the tempauth users of the proxy's file, for whoever wants to tell an operator how to log in.
+func (e *Embedded) Users() map[string]string {
+	var c struct {
+		Users map[string]string `toml:"user_*"`
+	}
+	s, _ := e.Setup.Plan.File.Section("filter", "tempauth")
+	s.Decode(&c, config.Section{}, s.Keys()...) // only the users are wanted; pipeline.Read has checked the rest
+	return c.Users
+}

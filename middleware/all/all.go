@@ -1,0 +1,16 @@
+// Package all lists the filters, one line each. Adding one touches its own folder, this list and the samples in etc.
+package all
+
+import (
+	"github.com/apus-storage/apus/middleware"
+	"github.com/apus-storage/apus/middleware/gatekeeper"
+	"github.com/apus-storage/apus/middleware/healthcheck"
+)
+
+// Filters returns every filter.
+func Filters() []*middleware.Definition {
+	return []*middleware.Definition{
+		gatekeeper.Filter,
+		healthcheck.Filter,
+	}
+}
