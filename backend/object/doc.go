@@ -15,7 +15,7 @@
 // Not here: REPLICATE and SSYNC, erasure coded policies, and PUTs that commit in two phases are answered with 501.
 // A server that is to answer "OPTIONS *" must set http.Server.DisableGeneralOptionsHandler.
 //
-//	s, err := object.New(cfg, object.Deps{Policies: policies, Limits: limits, Hasher: hasher})
+//	s, err := object.New(cfg, object.Deps{Cluster: cluster})
 //	defer s.Close()
 //	http.Serve(listener, s)
 package object

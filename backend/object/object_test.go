@@ -16,6 +16,7 @@ import (
 	"github.com/apus-storage/apus/internal/disk"
 	"github.com/apus-storage/apus/internal/hashpath"
 	"github.com/apus-storage/apus/internal/policy"
+	"github.com/apus-storage/apus/internal/swiftconf"
 )
 
 // now is the time of the tests: years after that of the fixtures' objects.
@@ -66,7 +67,7 @@ func newServer(t testing.TB, change func(*object.Config, *object.Deps)) *object.
 	cfg := object.DefaultConfig()
 	cfg.MountCheck = false
 	cfg.ContainerUpdateTimeout = config.Seconds(30)
-	deps := object.Deps{Policies: policies, Limits: constraint.Default(), Hasher: hasher,
+	deps := object.Deps{Cluster: &swiftconf.Cluster{Policies: policies, Limits: constraint.Default(), Hasher: hasher},
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: clock.Func(func() time.Time { return now })}
 	if change != nil {
 		change(&cfg, &deps)

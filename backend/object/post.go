@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,6 +23,10 @@ func (s *Server) post(c *call) error {
 		return err
 	}
 	f, err := s.store.Open(c.r.Context(), c.object, store.OpenOptions{Now: c.at, Expired: opensExpired(c.r.Header)})
+	if errors.Is(err, store.ErrNotFound) {
+		// Without the tombstone's time: proxies expect it of GET, HEAD and DELETE only.
+		return reply.Status(http.StatusNotFound).Because(err)
+	}
 	if err != nil {
 		return c.failure(err)
 	}

@@ -78,7 +78,7 @@ func (s *Server) put(c *call) error {
 
 // checkCreation applies the rules for new objects and returns the announced size, -1 if it is not known.
 func (s *Server) checkCreation(c *call) (int64, error) {
-	r, limits := c.r, &s.deps.Limits
+	r, limits := c.r, &s.deps.Cluster.Limits
 	size := r.ContentLength
 	if size > limits.MaxFileSize {
 		return 0, text(http.StatusRequestEntityTooLarge, "Your request is too large.")
@@ -192,13 +192,13 @@ func readFailure(err error) error {
 	return reply.Status(reply.StatusClientDisconnect).Because(err)
 }
 
-// wantedETag is the MD5 that the sender says the body has. The footer knows better.
+// wantedETag is the MD5 that the sender says the body has. The footer knows better. As in Swift, only the footer may
+// have it in capitals.
 func wantedETag(h http.Header, footer http.Header) string {
-	want := footer.Get("Etag")
-	if _, ok := footer["Etag"]; !ok {
-		want = h.Get("Etag")
+	if want := footer.Get("Etag"); want != "" {
+		return strings.ToLower(conditional.Unquote(want))
 	}
-	return strings.ToLower(conditional.Unquote(want))
+	return conditional.Unquote(h.Get("Etag"))
 }
 
 // metadataOfPut collects what is stored with a new object.

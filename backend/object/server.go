@@ -15,21 +15,19 @@ import (
 	"github.com/apus-storage/apus/backend/updates"
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/clock"
-	"github.com/apus-storage/apus/internal/constraint"
 	"github.com/apus-storage/apus/internal/disk"
-	"github.com/apus-storage/apus/internal/hashpath"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/internal/policy"
 	"github.com/apus-storage/apus/internal/reply"
+	"github.com/apus-storage/apus/internal/swiftconf"
 	"github.com/apus-storage/apus/internal/timestamp"
 )
 
 // Deps are what a server needs of its surroundings.
 type Deps struct {
-	Policies policy.Set
-	Limits   constraint.Limits
-	Hasher   hashpath.Hasher
+	// Cluster is what all nodes have in common. It must be there.
+	Cluster *swiftconf.Cluster
 
 	Logger    *slog.Logger      // default slog.Default
 	Clock     clock.Clock       // default clock.System
@@ -61,6 +59,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("object server: %w", err)
 	}
+	if deps.Cluster == nil {
+		return nil, errors.New("object server: no cluster")
+	}
 	if deps.Logger == nil {
 		deps.Logger = slog.Default()
 	}
@@ -76,7 +77,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s := &Server{cfg: cfg, deps: deps, isAllowed: map[string]bool{}}
 	var err error
 	s.store, err = diskfile.New(diskfile.Options{
-		Devices: cfg.Devices, MountCheck: cfg.MountCheck, Hasher: deps.Hasher,
+		Devices: cfg.Devices, MountCheck: cfg.MountCheck, Hasher: deps.Cluster.Hasher,
 		NoFallocate: cfg.DisableFallocate, Reserve: cfg.FallocateReserve, ReclaimAge: cfg.ReclaimAge.Duration,
 		SyncBytes: cfg.MBPerSync << 20, KeepCache: max(cfg.KeepCacheSize, 1),
 		FS: deps.FS, Clock: deps.Clock, Logger: deps.Logger,
@@ -84,7 +85,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("object server: %w", err)
 	}
-	s.queue = updates.NewQueue(deps.FS, cfg.Devices, deps.Hasher)
+	s.queue = updates.NewQueue(deps.FS, cfg.Devices, deps.Cluster.Hasher)
 	if s.deps.Transport == nil {
 		s.ownTransport = nodes.NewTCP(nodes.TCPOptions{ConnTimeout: cfg.ConnTimeout.Duration})
 		s.deps.Transport = s.ownTransport
@@ -212,7 +213,7 @@ func (s *Server) serve(c *call) error {
 // place finds out which object the request is about.
 func (s *Server) place(c *call) error {
 	index, ok := policy.ParseIndex(c.r.Header.Get("X-Backend-Storage-Policy-Index"))
-	p, known := s.deps.Policies.ByIndex(index)
+	p, known := s.deps.Cluster.Policies.ByIndex(index)
 	if !ok || !known {
 		return text(http.StatusServiceUnavailable, "No policy with index "+c.r.Header.Get("X-Backend-Storage-Policy-Index"))
 	}
@@ -226,7 +227,7 @@ func (s *Server) place(c *call) error {
 		}
 		return text(http.StatusBadRequest, "Invalid path").Because(err)
 	}
-	err = apipath.CheckReserved(b.Account, b.Container, b.Object, s.deps.Limits.AutoCreateAccountPrefix)
+	err = apipath.CheckReserved(b.Account, b.Container, b.Object, s.deps.Cluster.Limits.AutoCreateAccountPrefix)
 	if e, ok := errors.AsType[*apipath.ReservedError](err); ok {
 		return reply.Raw(http.StatusBadRequest, e.Text())
 	}

@@ -239,7 +239,7 @@ func (s *Server) queueUpdate(c *call, op, container string, deleteAt int64, row 
 
 // queueContainer spreads the objects that expire in one interval over up to a hundred containers.
 func (s *Server) queueContainer(c *call, deleteAt int64) string {
-	sum := s.deps.Hasher.Sum(c.object.Account, c.object.Container, c.object.Name)
+	sum := s.deps.Cluster.Hasher.Sum(c.object.Account, c.object.Container, c.object.Name)
 	shard := 0 // the hash, taken as one number, modulo 100
 	for _, b := range sum {
 		shard = (shard*256 + int(b)) % 100
