@@ -23,6 +23,7 @@ import (
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/constraint"
+	"github.com/apus-storage/apus/internal/disk"
 	"github.com/apus-storage/apus/internal/hashpath"
 	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/meta"
@@ -38,7 +39,7 @@ type Config struct {
 	// Refuse (507) a device whose directory is not a mount point: its disk is missing.
 	MountCheck bool `toml:"mount_check"`
 	// Refuse (507) writes to a device with less free space than this: bytes, or a percentage such as "1%".
-	FallocateReserve Reserve `toml:"fallocate_reserve"`
+	FallocateReserve disk.Reserve `toml:"fallocate_reserve"`
 	// Log one line per request.
 	LogRequests bool `toml:"log_requests"`
 	// Answer REPLICATE. Off for the client-facing process where replication has a network of its own.
@@ -47,7 +48,10 @@ type Config struct {
 
 // Default returns Swift's defaults.
 func Default() Config {
-	return Config{Devices: "/srv/node", MountCheck: true, FallocateReserve: Reserve{Percent: 1}, LogRequests: true, ReplicationServer: true}
+	c := Config{Devices: "/srv/node", MountCheck: true, LogRequests: true, ReplicationServer: true}
+	// A constant that parses.
+	_ = c.FallocateReserve.UnmarshalText([]byte("1%"))
+	return c
 }
 
 // Deps is what a server is given by the owner of the process.

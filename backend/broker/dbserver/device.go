@@ -4,54 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/apus-storage/apus/internal/apipath"
-	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/internal/disk"
 )
-
-// A Reserve is the free space that writes must leave: a number of bytes or, if that is 0, a percentage of the device.
-type Reserve struct {
-	Bytes   int64
-	Percent float64
-}
-
-// UnmarshalText reads bytes, with or without a unit, or a percentage.
-func (r *Reserve) UnmarshalText(text []byte) error {
-	s := strings.TrimSpace(string(text))
-	if p, ok := strings.CutSuffix(s, "%"); ok {
-		v, err := strconv.ParseFloat(strings.TrimSpace(p), 64)
-		if err != nil || !(v >= 0 && v <= 100) {
-			return fmt.Errorf("%q is no percentage between 0%% and 100%%", s)
-		}
-		*r = Reserve{Percent: v}
-		return nil
-	}
-	var size config.Size
-	if err := size.UnmarshalText([]byte(s)); err != nil {
-		return err
-	}
-	*r = Reserve{Bytes: int64(size)}
-	return nil
-}
-
-// String is the form in a configuration file.
-func (r Reserve) String() string {
-	if r.Bytes == 0 && r.Percent != 0 {
-		return strconv.FormatFloat(r.Percent, 'f', -1, 64) + "%"
-	}
-	return strconv.FormatInt(r.Bytes, 10)
-}
-
-// allows reports whether a file system with free of total bytes may take writes.
-func (r Reserve) allows(free, total uint64) bool {
-	if r.Bytes > 0 {
-		return free > uint64(r.Bytes)
-	}
-	return r.Percent == 0 || float64(free)*100 > r.Percent*float64(total)
-}
 
 // checkDevice reports why a device cannot serve a request.
 func (f *Frame) checkDevice(device string, writing bool) error {
@@ -71,16 +28,16 @@ func (f *Frame) checkDevice(device string, writing bool) error {
 			return err
 		}
 	}
-	if !writing || f.Config.FallocateReserve == (Reserve{}) {
+	if !writing || f.Config.FallocateReserve == (disk.Reserve{}) {
 		return nil
 	}
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {
 		return &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	unit := uint64(fs.Bsize)
-	if !f.Config.FallocateReserve.allows(fs.Bavail*unit, fs.Blocks*unit) {
-		return fmt.Errorf("device %s: less than %s free", dir, f.Config.FallocateReserve)
+	space := disk.Space{Total: int64(fs.Blocks) * fs.Bsize, Free: int64(fs.Bavail) * fs.Bsize}
+	if err := f.Config.FallocateReserve.Check(space, 0); err != nil {
+		return fmt.Errorf("device %s: keep %s free: %w", dir, f.Config.FallocateReserve, err)
 	}
 	return nil
 }

@@ -1,0 +1,57 @@
+package broker_test
+
+import (
+	"testing"
+
+	"github.com/apus-storage/apus/backend/broker"
+	"github.com/apus-storage/apus/backend/broker/brokertest"
+	"github.com/apus-storage/apus/internal/timestamp"
+)
+
+type containerUnderTest struct{ *broker.Container }
+
+func (c containerUnderTest) Create(t timestamp.Timestamp) error { return c.Container.Create(t, 0) }
+
+func (c containerUnderTest) PutRow(name string, t timestamp.Timestamp) error {
+	return c.PutObject(broker.ObjectRow{Name: name, CreatedAt: t.Internal(), Size: 1, ContentType: "a/b", ETag: "e"})
+}
+
+func (c containerUnderTest) DeleteRow(name string, t timestamp.Timestamp) error {
+	return c.PutObject(broker.Deletion(name, t, 0))
+}
+
+func (c containerUnderTest) Names(r broker.Reading) (names []string, err error) {
+	entries, err := c.List(r, broker.ListOptions{Limit: 10000})
+	for _, e := range entries {
+		names = append(names, e.Name)
+	}
+	return names, err
+}
+
+type accountUnderTest struct{ *broker.Account }
+
+func (a accountUnderTest) PutRow(name string, t timestamp.Timestamp) error {
+	return a.PutContainer(broker.ContainerRow{Name: name, PutTimestamp: t.Internal(), DeleteTimestamp: "0", ObjectCount: 1, BytesUsed: 1})
+}
+
+func (a accountUnderTest) DeleteRow(name string, t timestamp.Timestamp) error {
+	return a.PutContainer(broker.ContainerRow{Name: name, PutTimestamp: "0", DeleteTimestamp: t.Internal()})
+}
+
+func (a accountUnderTest) Names(r broker.Reading) (names []string, err error) {
+	entries, err := a.List(r, broker.ListOptions{Limit: 10000})
+	for _, e := range entries {
+		names = append(names, e.Name)
+	}
+	return names, err
+}
+
+func TestContainerSuite(t *testing.T) {
+	brokertest.Run(t, func(p *broker.Pool, at broker.Place) brokertest.Broker {
+		return containerUnderTest{p.Container(at, "a", "c")}
+	})
+}
+
+func TestAccountSuite(t *testing.T) {
+	brokertest.Run(t, func(p *broker.Pool, at broker.Place) brokertest.Broker { return accountUnderTest{p.Account(at, "a")} })
+}
