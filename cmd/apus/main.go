@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/apus-storage/apus/cmd/apus/benchcmd"
+	"github.com/apus-storage/apus/cmd/apus/ringcmd"
 )
 
 // version is set by the linker.
@@ -60,7 +61,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 		SilenceErrors: true,
 	}
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c, err} })
-	cmd.AddCommand(serveCommand(), configCommand(), benchcmd.Command())
+	cmd.AddCommand(serveCommand(), configCommand(), ringcmd.Command(), benchcmd.Command())
 	cmd.AddCommand(serverCommands()...)
 	return cmd
 }

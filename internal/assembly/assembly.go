@@ -153,7 +153,7 @@ func apps(around *Around) []*middleware.Definition {
 		}).Alias("container-server"),
 		middleware.DefineApp(Object, object.DefaultConfig(), func(h middleware.Host, c object.Config) (middleware.Instance, error) {
 			srv, err := object.New(c, object.Deps{
-				Policies: h.Cluster.Policies, Limits: h.Cluster.Limits, Hasher: h.Cluster.Hasher, Logger: h.Log, Clock: h.Clock,
+				Cluster: h.Cluster, Logger: h.Log, Clock: h.Clock,
 				FS: around.FS, Transport: around.Transport, Version: around.Version,
 			})
 			return node(srv, err, nil)

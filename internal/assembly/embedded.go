@@ -126,7 +126,7 @@ func (e *Embedded) startNodes(a Around) error {
 	oc := object.DefaultConfig()
 	oc.Devices, oc.MountCheck, oc.LogRequests = devices, false, false
 	objects, err := object.New(oc, object.Deps{
-		Policies: a.Cluster.Policies, Limits: a.Cluster.Limits, Hasher: a.Cluster.Hasher, Logger: a.Log, Clock: a.Clock,
+		Cluster: a.Cluster, Logger: a.Log, Clock: a.Clock,
 		FS: a.FS, Transport: a.Transport, Version: a.Version,
 	})
 	if err != nil {

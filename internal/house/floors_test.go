@@ -56,7 +56,7 @@ var contracts = []string{
 }
 
 // assembly is floor 4: what puts features together.
-var assembly = []string{"middleware/all", "cmd", "internal/embedded", "internal/testcluster"}
+var assembly = []string{"middleware/all", "cmd", "internal/assembly", "internal/testcluster"}
 
 func in(name string, list []string) bool {
 	for _, l := range list {
@@ -68,6 +68,10 @@ func in(name string, list []string) bool {
 }
 
 func floor(name string) int {
+	// What is internal to a package stands on its floor.
+	if parent, _, ok := strings.Cut(name, "/internal/"); ok {
+		name = parent
+	}
 	switch {
 	case in(name, assembly):
 		return 4
