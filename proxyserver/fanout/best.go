@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Body is an answer's body. Copying it with io.Copy lets a file reach the client without being read.
@@ -13,11 +14,16 @@ type Body interface {
 	io.WriterTo
 }
 
-type textBody struct{ *strings.Reader }
+type textBody struct {
+	*strings.Reader
+	text string
+}
 
+// Close does nothing.
 func (textBody) Close() error { return nil }
 
-func text(s string) Body { return textBody{strings.NewReader(s)} }
+// TextBody makes a body of a text.
+func TextBody(s string) Body { return textBody{strings.NewReader(s), s} }
 
 // verdict is one node's answer to a write, or the lack of one.
 type verdict struct {
@@ -54,10 +60,12 @@ func settled(vs []verdict, quorum int) bool {
 // best makes one answer of several: of the first class that has a quorum, the highest status. Overrides replace
 // statuses where there is no quorum otherwise. Without any there is a 503.
 func (d *Dispatcher) best(ctx context.Context, t Target, method string, vs []verdict, quorum int, overrides map[int]int) *Answer {
-	if a := pick(vs, nil, quorum); a != nil {
-		return a
+	statuses := make([]int, len(vs))
+	for i, v := range vs {
+		statuses[i] = v.status
 	}
-	if len(overrides) > 0 {
+	a := pick(vs, nil, quorum)
+	if a == nil && len(overrides) > 0 {
 		changed := make([]verdict, len(vs))
 		avoid := make([]bool, len(vs))
 		for i, v := range vs {
@@ -66,23 +74,21 @@ func (d *Dispatcher) best(ctx context.Context, t Target, method string, vs []ver
 			}
 			changed[i] = v
 		}
-		if a := pick(changed, avoid, quorum); a != nil {
-			return a
+		a = pick(changed, avoid, quorum)
+	}
+	if a == nil {
+		if ctx.Err() == nil {
+			d.log.ErrorContext(ctx, "no quorum of storage nodes", "kind", t.Kind, "method", method, "path", t.Path, "statuses", statuses)
 		}
+		a = &Answer{Status: http.StatusServiceUnavailable, Header: http.Header{}, Body: TextBody("")}
 	}
-	statuses := make([]int, len(vs))
-	for i, v := range vs {
-		statuses[i] = v.status
-	}
-	d.log.ErrorContext(ctx, "no quorum of storage nodes", "kind", t.Kind, "method", method, "path", t.Path, "statuses", statuses)
-	return &Answer{Status: http.StatusServiceUnavailable, Header: http.Header{}, Body: text("")}
+	a.Statuses = statuses
+	return a
 }
 
+// pick returns the answer of the first class with a quorum; those to be avoided count but are not chosen.
 func pick(vs []verdict, avoid []bool, quorum int) *Answer {
-	if len(vs) < quorum {
-		return nil
-	}
-	for _, c := range classes {
+	for _, c := range classes[1:] {
 		if inClass(vs, c) < quorum {
 			continue
 		}
@@ -98,8 +104,31 @@ func pick(vs []verdict, avoid []bool, quorum int) *Answer {
 			if h == nil {
 				h = http.Header{}
 			}
-			return &Answer{Status: top.status, Header: h, Body: text(top.body)}
+			return &Answer{Status: top.status, Header: h, Body: TextBody(top.body)}
 		}
 	}
 	return nil
+}
+
+// collect waits until the answers, together with those that are there already, have a quorum, then for the rest for no
+// longer than grace. n is how many will come.
+func collect(out <-chan verdict, n int, vs []verdict, quorum int, grace time.Duration) []verdict {
+	n += len(vs)
+	for len(vs) < n && !settled(vs, quorum) {
+		vs = append(vs, <-out)
+	}
+	if len(vs) == n {
+		return vs
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	for len(vs) < n {
+		select {
+		case v := <-out:
+			vs = append(vs, v)
+		case <-timer.C:
+			return vs
+		}
+	}
+	return vs
 }

@@ -51,7 +51,10 @@ type Options struct {
 	ReadAffinity     Affinity // with SortAffinity
 	WriteAffinity    Affinity // local nodes, which a PUT tries first
 	WriteLocalCount  func(replicas int) int
-	TimingExpiry     time.Duration
+	// DeleteHandoffs is how many local handoffs get a DELETE, with WriteAffinity; negative for as many as there are
+	// primaries elsewhere.
+	DeleteHandoffs int
+	TimingExpiry   time.Duration
 }
 
 // A Dispatcher sends requests to nodes. It is safe for concurrent use.
@@ -88,7 +91,8 @@ func New(c Config) *Dispatcher {
 	}
 }
 
-// Wait waits for requests that were left behind when a quorum had answered.
+// Wait waits for requests that were left behind when a quorum had answered. Call it when no call of another method is
+// under way and none will come.
 func (d *Dispatcher) Wait() { d.strays.Wait() }
 
 // A Target is what a request is about, and where that is kept.
@@ -101,20 +105,52 @@ type Target struct {
 	Options *Options
 }
 
-// primaries returns how many nodes hold the partition.
-func (t Target) primaries() int {
+// Replicas returns how many nodes hold the partition.
+func (t Target) Replicas() int {
 	var room [16]ring.Node
 	return len(t.Ring.AppendPrimaries(room[:0], t.Part))
+}
+
+// LocalHandoffs returns how many handoffs get a DELETE besides the primaries: those where a PUT with WriteAffinity may
+// have put the object.
+func (t Target) LocalHandoffs() int {
+	switch {
+	case len(t.Options.WriteAffinity) == 0:
+		return 0
+	case t.Options.DeleteHandoffs >= 0:
+		return t.Options.DeleteHandoffs
+	}
+	var room [16]ring.Node
+	n := 0
+	for _, node := range t.Ring.AppendPrimaries(room[:0], t.Part) {
+		if !t.Options.WriteAffinity.local(node) {
+			n++
+		}
+	}
+	return n
 }
 
 // Quorum is how many of n nodes must agree: half of them, rounded up.
 func Quorum(n int) int { return (n + 1) / 2 }
 
-// An Answer is the outcome of a request: one node's answer, or one made up of several.
+// An Answer is the outcome of a request: one node's answer, or one made up of several. Its header belongs to the caller.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   Body // never nil
+	// Good says that a node has given what was asked for; its head is to be passed on. Otherwise Status is what nodes
+	// have agreed upon, or 503.
+	Good bool
+	// Statuses are those of all nodes that a Write was decided by, 503 for each that did not answer.
+	Statuses []int
+}
+
+// Text returns the body of an answer that is not Good.
+func (a *Answer) Text() (string, bool) {
+	if t, ok := a.Body.(textBody); ok {
+		return t.text, true
+	}
+	return "", false
 }
 
 // request makes the request to one node. h is shared by all nodes and not changed by any.
@@ -125,6 +161,9 @@ func (t Target) request(ctx context.Context, n ring.Node, method string, h http.
 	}
 	path := "/" + n.Name + "/" + decimal(t.Part) + t.Path
 	u := &url.URL{Scheme: "http", Host: host, Path: path, RawPath: apipath.Quote(path), RawQuery: t.Query}
+	if v := h["Host"]; len(v) > 0 {
+		host = v[0] // the client's, for the node's log
+	}
 	return (&http.Request{
 		Method: method, URL: u, Host: host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)

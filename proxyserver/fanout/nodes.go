@@ -106,6 +106,16 @@ func (a Affinity) local(n ring.Node) bool {
 	})
 }
 
+// order says what nodes are wanted for.
+type order int
+
+const (
+	forRead   order = iota
+	forPut          // local nodes first, with WriteAffinity
+	forDelete       // primaries, then local handoffs
+	forPost         // primaries
+)
+
 // nodeIter hands out the nodes of a partition, each once, to any number of goroutines.
 type nodeIter struct {
 	d        *Dispatcher
@@ -114,19 +124,26 @@ type nodeIter struct {
 	queue    []ring.Node
 	next     func() (ring.Node, bool) // handoffs
 	stop     func()
-	left     int // nodes still to be handed out at most
-	expected int // handoffs that are no surprise
+	left     int       // nodes still to be handed out at most
+	last     ring.Node // handed out
+	expected int       // handoffs that are no surprise
 	room     [8]ring.Node
 }
 
 // nodes starts an iteration over a partition. Close it.
-func (d *Dispatcher) nodes(t Target, write bool) *nodeIter {
+func (d *Dispatcher) nodes(t Target, o order) *nodeIter {
 	it := &nodeIter{d: d, target: t}
 	it.queue = t.Ring.AppendPrimaries(it.room[:0], t.Part)
 	it.left = t.Options.RequestNodeCount(len(it.queue))
+	it.expected = max(0, it.left-len(it.queue))
 	d.sort(it.queue, t.Options)
-	if write && len(t.Options.WriteAffinity) > 0 {
-		it.localFirst()
+	if t.Kind == "Object" && len(t.Options.WriteAffinity) > 0 {
+		switch o {
+		case forPut:
+			it.localFirst()
+		case forDelete:
+			it.localHandoffs()
+		}
 	}
 	return it
 }
@@ -162,7 +179,6 @@ func (it *nodeIter) localFirst() {
 			remote = append(remote, n)
 		}
 	}
-	primaries := len(local)
 	for n := range it.target.Ring.Handoffs(it.target.Part) {
 		if len(local) >= want {
 			break
@@ -171,15 +187,39 @@ func (it *nodeIter) localFirst() {
 			local = append(local, n)
 		}
 	}
-	it.expected = len(local) - primaries
 	it.queue = append(local, remote...)
-	// Handoffs come again in ring order; those already used are skipped.
+	it.skipQueued()
+}
+
+// localHandoffs puts local handoffs right after the primaries.
+func (it *nodeIter) localHandoffs() {
+	want := it.target.LocalHandoffs()
+	it.left = max(it.left, len(it.queue)+want)
+	queue := slices.Clone(it.queue)
+	for n := range it.target.Ring.Handoffs(it.target.Part) {
+		if want == 0 {
+			break
+		}
+		if it.target.Options.WriteAffinity.local(n) {
+			queue = append(queue, n)
+			want--
+		}
+	}
+	it.queue = queue
+	it.skipQueued()
+}
+
+// skipQueued leaves out of the handoffs to come those that are in the queue already.
+func (it *nodeIter) skipQueued() {
+	var used []int
+	for _, n := range it.queue {
+		if n.Handoff {
+			used = append(used, n.ID)
+		}
+	}
 	it.next, it.stop = iter.Pull(func(yield func(ring.Node) bool) {
 		for n := range it.target.Ring.Handoffs(it.target.Part) {
-			if slices.ContainsFunc(local, func(l ring.Node) bool { return l.ID == n.ID }) {
-				continue
-			}
-			if !yield(n) {
+			if !slices.Contains(used, n.ID) && !yield(n) {
 				return
 			}
 		}
@@ -190,6 +230,11 @@ func (it *nodeIter) localFirst() {
 func (it *nodeIter) take() (ring.Node, bool) {
 	it.mu.Lock()
 	defer it.mu.Unlock()
+	// A node that turned out to be full or missing makes room for one more.
+	if it.last.Device != nil && it.left >= 0 && it.d.limiter.Limited(it.last) {
+		it.left++
+	}
+	it.last = ring.Node{}
 	for it.left > 0 {
 		n, ok := it.pop()
 		if !ok {
@@ -199,6 +244,7 @@ func (it *nodeIter) take() (ring.Node, bool) {
 			continue
 		}
 		it.left--
+		it.last = n
 		if n.Handoff {
 			it.handoffUsed(n)
 		}
@@ -233,7 +279,7 @@ func (it *nodeIter) handoffUsed(n ring.Node) {
 func (it *nodeIter) close() {
 	it.mu.Lock()
 	defer it.mu.Unlock()
-	it.left = 0
+	it.left = -1
 	if it.stop != nil {
 		it.stop()
 	}

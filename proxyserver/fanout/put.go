@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,8 @@ type Put struct {
 	Length  int64 // -1 if unknown
 	// IfNoneMatch says that a node's 412 is the answer.
 	IfNoneMatch bool
+	// Footers, if set, is called when the body has been read and returns further headers to be stored; see footers.go.
+	Footers func() http.Header
 }
 
 // Errors of a Put that are about the client's side of it. The body's own errors are returned as they are.
@@ -41,28 +44,30 @@ var (
 // all of it, and of nodes that say so; then a little time is given to the others. When the body fails, no node keeps
 // anything.
 func (d *Dispatcher) Put(ctx context.Context, t Target, p Put) (*Answer, error) {
-	u := &upload{d: d, t: t, put: p, nodes: d.nodes(t, true), quorum: Quorum(len(p.Headers))}
+	u := &upload{d: d, t: t, put: p, nodes: d.nodes(t, forPut), quorum: Quorum(len(p.Headers))}
+	if p.Footers != nil {
+		u.put = withFooters(p)
+	}
 	defer u.nodes.close()
+	clientCtx := ctx
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	u.connect(ctx)
-	if err := u.begin(); err != nil {
-		cancel()
-		return nil, err
+	settled, err := u.begin(clientCtx)
+	if err == nil && settled == nil {
+		err = u.transfer()
 	}
-	if err := u.transfer(); err != nil {
+	if err != nil || settled != nil {
 		cancel()
-		return nil, err
+		return settled, err
 	}
-	d.strays.Add(1)
-	defer func() {
+	defer d.strays.Go(func() {
 		// Stragglers finish in their own time, which NodeTimeout bounds.
-		go func() {
-			defer d.strays.Done()
-			u.waitAll()
-			cancel()
-		}()
-	}()
-	return u.result(ctx)
+		for _, f := range u.feeds {
+			<-f.done
+		}
+		cancel()
+	})
+	return u.result(clientCtx)
 }
 
 type upload struct {
@@ -83,12 +88,10 @@ func (u *upload) connect(ctx context.Context) {
 	}
 	out := make(chan outcome, len(u.put.Headers))
 	for _, h := range u.put.Headers {
-		u.d.strays.Add(1)
-		go func() {
-			defer u.d.strays.Done()
+		u.d.strays.Go(func() {
 			f, v := u.connectOne(ctx, h)
 			out <- outcome{f, v}
-		}()
+		})
 	}
 	for range u.put.Headers {
 		o := <-out
@@ -142,8 +145,9 @@ func (u *upload) connectOne(ctx context.Context, h http.Header) (*feed, *verdict
 	}
 }
 
-// begin checks that enough nodes want the body.
-func (u *upload) begin() error {
+// begin checks that enough nodes want the body. If they agree on a refusal, that is the answer, and the body is not
+// even read.
+func (u *upload) begin(ctx context.Context) (*Answer, error) {
 	var err error
 	for _, v := range u.early {
 		switch {
@@ -153,14 +157,23 @@ func (u *upload) begin() error {
 			err = ErrConflict
 		}
 	}
+	if err == nil && inClass(u.early, 400) >= u.quorum {
+		err = errRefused
+	}
 	if err == nil && len(u.feeds)+inClass(u.early, 200) < u.quorum {
 		err = fmt.Errorf("%w: %d of the %d needed want the body", ErrNoQuorum, len(u.feeds), u.quorum)
 	}
-	if err != nil {
-		u.abort(err)
+	if err == nil {
+		return nil, nil
 	}
-	return err
+	u.abort(err)
+	if err == errRefused {
+		return u.d.best(ctx, u.t, http.MethodPut, u.early, u.quorum, nil), nil
+	}
+	return nil, err
 }
+
+var errRefused = errors.New("nodes have refused the upload")
 
 func (u *upload) abort(err error) {
 	for _, f := range u.feeds {
@@ -171,23 +184,21 @@ func (u *upload) abort(err error) {
 // transfer sends the body to all.
 func (u *upload) transfer() error {
 	for {
-		c := newChunk(len(u.feeds))
-		n, err := fill(u.put.Body, c.data[:])
-		c.n = n
-		last := err == io.EOF
-		if err != nil && !last {
-			c.drop(len(u.feeds))
+		c := newChunk(len(u.feeds) + 1) // one is this function's
+		err := c.fill(u.put.Body)
+		if err != nil && err != io.EOF {
 			u.abort(err)
 			return err
 		}
-		if n > 0 {
+		if c.n > 0 {
 			if err := u.spread(c); err != nil {
 				return err
 			}
 		} else {
 			c.drop(len(u.feeds))
 		}
-		if last {
+		c.drop(1)
+		if err == io.EOF {
 			break
 		}
 	}
@@ -197,38 +208,26 @@ func (u *upload) transfer() error {
 	return nil
 }
 
-// fill reads until p is full or the body ends. Unlike io.ReadFull it keeps apart the body's end, io.EOF, and a body
-// that was cut short, io.ErrUnexpectedEOF.
-func fill(r io.Reader, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		var m int
-		m, err = r.Read(p[n:])
-		n += m
-	}
-	return n, err
-}
-
-// spread hands a chunk to every feed that is still there.
+// spread hands a chunk to every feed that is still there. All of them together get one time-out.
 func (u *upload) spread(c *chunk) error {
-	alive := 0
+	alive := inClass(u.early, 200)
+	var timeout <-chan time.Time
 	for _, f := range u.feeds {
-		if f.send(c, u.t.Options.NodeTimeout) {
+		if f.offer(c) {
+			alive++
+			continue
+		}
+		if timeout == nil {
+			timer := time.NewTimer(u.t.Options.NodeTimeout)
+			defer timer.Stop()
+			timeout = timer.C
+		}
+		if f.wait(c, timeout) {
 			alive++
 			continue
 		}
 		c.drop(1)
-		f.failOnce.Do(func() {
-			if f.over() && f.err == nil {
-				u.d.reject(f.node, u.t, http.MethodPut, f.v.status)
-				return
-			}
-			err := errNodeTimeout
-			if f.over() {
-				err = f.err
-			}
-			u.d.fault(f.node, u.t, http.MethodPut, "sending the body", err)
-			f.abort(err)
-		})
+		u.lost(f)
 	}
 	if alive < u.quorum {
 		err := fmt.Errorf("%w: %d of the %d needed are left", ErrNoQuorum, alive, u.quorum)
@@ -238,16 +237,35 @@ func (u *upload) spread(c *chunk) error {
 	return nil
 }
 
+// lost gives up a feed that takes no more of the body.
+func (u *upload) lost(f *feed) {
+	if f.givenUp {
+		return
+	}
+	f.givenUp = true
+	if f.over() && f.err == nil {
+		if f.v.status >= 500 {
+			u.d.reject(f.node, u.t, http.MethodPut, f.v.status)
+		}
+		return
+	}
+	err := errNodeTimeout
+	if f.over() {
+		err = f.err
+	} else if f.isGone() {
+		err = f.reason
+	}
+	u.d.fault(f.node, u.t, http.MethodPut, "sending the body", err)
+	f.abort(err)
+}
+
 // result waits for a quorum of answers and makes one of them.
 func (u *upload) result(ctx context.Context) (*Answer, error) {
 	out := make(chan verdict, len(u.feeds))
 	for _, f := range u.feeds {
-		go func() { out <- f.wait(u.d, u.t) }()
+		u.d.strays.Go(func() { out <- f.answer(u.d, u.t) })
 	}
-	vs := u.early
-	if !settled(vs, u.quorum) {
-		vs = append(vs, collectMore(out, len(u.feeds), vs, u.quorum, u.t.Options.PostQuorumTimeout)...)
-	}
+	vs := collect(out, len(u.feeds), slices.Clone(u.early), u.quorum, u.t.Options.PostQuorumTimeout)
 	for len(vs) < len(u.put.Headers) {
 		vs = append(vs, unavailable)
 	}
@@ -269,31 +287,29 @@ func (u *upload) result(ctx context.Context) (*Answer, error) {
 	return a, nil
 }
 
-// collectMore is collect with answers that are there already.
-func collectMore(out <-chan verdict, n int, have []verdict, quorum int, grace time.Duration) []verdict {
-	var vs []verdict
-	all := append([]verdict(nil), have...)
-	for len(vs) < n && !settled(all, quorum) {
-		v := <-out
-		vs, all = append(vs, v), append(all, v)
-	}
-	if len(vs) < n {
-		vs = append(vs, collect(out, n-len(vs), n+1, grace)...)
-	}
-	return vs
-}
-
-func (u *upload) waitAll() {
-	for _, f := range u.feeds {
-		<-f.done
-	}
-}
-
 // A chunk is a piece of the body on its way to several feeds; the last one to let it go gives it back.
 type chunk struct {
 	data [64 << 10]byte
 	n    int
 	refs atomic.Int32
+}
+
+// fill reads until the chunk is full, the body ends, or data has waited for a second already. Unlike io.ReadFull it
+// keeps apart the body's end, io.EOF, and a body that was cut short, io.ErrUnexpectedEOF.
+func (c *chunk) fill(r io.Reader) (err error) {
+	var first time.Time
+	for c.n = 0; c.n < len(c.data) && err == nil; {
+		var m int
+		m, err = r.Read(c.data[c.n:])
+		if c.n == 0 {
+			first = time.Now()
+		} else if time.Since(first) > time.Second {
+			c.n += m
+			break
+		}
+		c.n += m
+	}
+	return err
 }
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
@@ -320,10 +336,12 @@ type feed struct {
 	gone   chan struct{} // closed by abort
 	done   chan struct{} // closed when the node has answered or failed
 
-	wantOnce, goneOnce, endOnce, failOnce sync.Once
-	reason                                error // of abort
-	current                               *chunk
-	offset                                int
+	wantOnce, goneOnce, endOnce sync.Once
+
+	reason  error // of gone, once it is closed
+	givenUp bool  // by the upload
+	current *chunk
+	offset  int
 
 	v   verdict // after done
 	err error   // after done
@@ -343,9 +361,11 @@ func newFeed(n ring.Node, length int64) *feed {
 func (f *feed) start(ctx context.Context, d *Dispatcher, t Target, h http.Header) {
 	req := t.request(ctx, f.node, http.MethodPut, h)
 	req.Body, req.ContentLength = f, f.length
-	d.strays.Add(1)
-	go func() {
-		defer d.strays.Done()
+	if f.length == 0 {
+		// 100-continue without a body is not allowed, so an empty one goes in chunks: none.
+		req.ContentLength = -1
+	}
+	d.strays.Go(func() {
 		defer close(f.done)
 		resp, err := d.transport.RoundTrip(req)
 		if err != nil {
@@ -355,7 +375,16 @@ func (f *feed) start(ctx context.Context, d *Dispatcher, t Target, h http.Header
 		defer resp.Body.Close()
 		body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		f.v, f.err = verdict{resp.StatusCode, resp.Header, string(body)}, err
-	}()
+	})
+}
+
+func (f *feed) isGone() bool {
+	select {
+	case <-f.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 func (f *feed) over() bool {
@@ -367,19 +396,32 @@ func (f *feed) over() bool {
 	}
 }
 
-// send queues a chunk; false means that the node is not taking it.
-func (f *feed) send(c *chunk, timeout time.Duration) bool {
+// offer queues a chunk if there is room.
+func (f *feed) offer(c *chunk) bool {
 	select {
 	case <-f.done:
 		return false
 	case <-f.gone:
 		return false
+	default:
+	}
+	select {
 	case f.in <- c:
 		return true
 	default:
+		return false
 	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
+}
+
+// wait queues a chunk when there is room; false means that the node is not taking it.
+func (f *feed) wait(c *chunk, timeout <-chan time.Time) bool {
+	select {
+	case <-f.done:
+		return false
+	case <-f.gone:
+		return false
+	default:
+	}
 	select {
 	case <-f.done:
 		return false
@@ -387,7 +429,7 @@ func (f *feed) send(c *chunk, timeout time.Duration) bool {
 		return false
 	case f.in <- c:
 		return true
-	case <-timer.C:
+	case <-timeout:
 		return false
 	}
 }
@@ -437,8 +479,11 @@ func (f *feed) Close() error {
 	return nil
 }
 
-// wait returns the node's answer.
-func (f *feed) wait(d *Dispatcher, t Target) verdict {
+// answer waits for the node's answer.
+func (f *feed) answer(d *Dispatcher, t Target) verdict {
+	if f.givenUp {
+		return unavailable
+	}
 	timer := time.NewTimer(t.Options.NodeTimeout)
 	defer timer.Stop()
 	select {
@@ -450,7 +495,7 @@ func (f *feed) wait(d *Dispatcher, t Target) verdict {
 	}
 	switch {
 	case f.err != nil:
-		f.failOnce.Do(func() { d.fault(f.node, t, http.MethodPut, "waiting for the final answer", f.err) })
+		d.fault(f.node, t, http.MethodPut, "waiting for the final answer", f.err)
 		return unavailable
 	case f.v.status >= 500:
 		d.reject(f.node, t, http.MethodPut, f.v.status)

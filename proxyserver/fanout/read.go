@@ -8,9 +8,11 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/apus-storage/apus/internal/ranges"
 	"github.com/apus-storage/apus/internal/timestamp"
 	"github.com/apus-storage/apus/ring"
 )
@@ -19,15 +21,17 @@ import (
 // newest. The answer's body must be closed. h is not changed, and must not be until then.
 func (d *Dispatcher) Read(ctx context.Context, t Target, method string, h http.Header, newest bool) *Answer {
 	r := &reading{
-		d: d, t: t, method: method, header: h, newest: newest, nodes: d.nodes(t, false),
-		missing: t.Options.RebalanceMissing, timeout: t.Options.NodeTimeout,
+		d: d, t: t, method: method, header: h, newest: newest, nodes: d.nodes(t, forRead),
+		timeout: t.Options.NodeTimeout,
 	}
+	r.replicas = len(r.nodes.queue)
+	r.missing = min(t.Options.RebalanceMissing, r.replicas-1)
 	if t.Kind == "Object" && !newest {
 		r.timeout = t.Options.RecoverableNodeTimeout
 	}
 	r.run(ctx)
 	if s := r.winner(); s != nil {
-		return &Answer{Status: s.resp.StatusCode, Header: s.resp.Header, Body: r.body(ctx, s)}
+		return &Answer{Status: s.resp.StatusCode, Header: s.resp.Header, Body: r.body(ctx, s), Good: true}
 	}
 	r.nodes.close()
 	return d.best(ctx, t, method, r.verdicts, Quorum(len(r.verdicts)), nil)
@@ -41,8 +45,10 @@ type reading struct {
 	header  http.Header
 	newest  bool
 	nodes   *nodeIter
-	missing int // 404s still to be ignored
 	timeout time.Duration
+
+	replicas int
+	missing  int // 404s still to be ignored
 
 	sources   []*source
 	verdicts  []verdict
@@ -84,9 +90,7 @@ func (r *reading) ask(ctx context.Context, n ring.Node, h http.Header, out chan<
 			out <- attempt{node: n, cancel: stop, err: errNodeTimeout}
 		}
 	})
-	r.d.strays.Add(1)
-	go func() {
-		defer r.d.strays.Done()
+	r.d.strays.Go(func() {
 		start := r.d.clock.Now()
 		resp, err := r.d.transport.RoundTrip(r.t.request(ctx, n, r.method, h))
 		timer.Stop()
@@ -98,7 +102,7 @@ func (r *reading) ask(ctx context.Context, n ring.Node, h http.Header, out chan<
 		} else if err == nil {
 			resp.Body.Close()
 		}
-	}()
+	})
 }
 
 // run asks nodes until there is a good answer or no node left.
@@ -137,7 +141,9 @@ func (r *reading) run(ctx context.Context) {
 				more()
 			}
 		case <-stagger:
-			more()
+			if inFlight < r.replicas {
+				more()
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -149,18 +155,15 @@ func (r *reading) abandon(out <-chan attempt, n int) {
 	if n == 0 {
 		return
 	}
-	r.d.strays.Add(1)
-	go func() {
-		defer r.d.strays.Done()
+	r.d.strays.Go(func() {
 		for range n {
-			if a := <-out; a.err == nil {
-				a.cancel()
+			a := <-out
+			a.cancel()
+			if a.err == nil {
 				a.resp.Body.Close()
-			} else {
-				a.cancel()
 			}
 		}
-	}()
+	})
 }
 
 // consider takes in one outcome and says whether it is good.
@@ -218,12 +221,13 @@ func (r *reading) refuse(a attempt) {
 	if a.node.Handoff && (status == http.StatusNotFound || status >= 500) && !knows {
 		return // a handoff that never had it says nothing
 	}
-	if status == http.StatusNotFound && !knows && r.missing > 0 && r.t.Kind == "Object" {
+	if status == http.StatusNotFound && !knows && r.missing > 0 {
 		r.missing--
 		return
 	}
 	r.verdicts = append(r.verdicts, verdict{status, h, string(body)})
-	if status == http.StatusNotFound && knows && ts.After(r.latest404) {
+	// Only objects have tombstones: a container's time says when it was made.
+	if status == http.StatusNotFound && knows && r.t.Kind == "Object" && ts.After(r.latest404) {
 		r.latest404 = ts
 		r.sources = slices.DeleteFunc(r.sources, func(s *source) bool {
 			if s.time.Before(ts) {
@@ -271,7 +275,7 @@ func (r *reading) another(ctx context.Context, etag string, h http.Header) (*sou
 		if h.Get("Range") != "" {
 			want = http.StatusPartialContent
 		}
-		if a.resp.StatusCode != want || a.resp.Header.Get("Etag") != etag {
+		if a.resp.StatusCode != want || !sameETag(a.resp.Header.Get("Etag"), etag) {
 			r.drop(a)
 			continue
 		}
@@ -279,13 +283,20 @@ func (r *reading) another(ctx context.Context, etag string, h http.Header) (*sou
 	}
 }
 
+// sameETag compares entity tags; not all nodes quote them.
+func sameETag(a, b string) bool { return strings.Trim(a, `"`) == strings.Trim(b, `"`) }
+
 // body wraps the source's body so that it goes on elsewhere when it breaks off.
 func (r *reading) body(ctx context.Context, s *source) Body {
 	if r.method == http.MethodHead || s.resp.StatusCode != http.StatusOK && s.resp.StatusCode != http.StatusPartialContent {
 		r.nodes.close()
 		return &plainBody{s}
 	}
-	return &resuming{r: r, ctx: ctx, s: s, etag: s.resp.Header.Get("Etag"), timeout: cmp.Or(r.timeout, time.Hour)}
+	// The header goes to the caller, who may change it: what is needed of it later is taken now.
+	_, multi := ranges.BoundaryOf(s.resp.Header.Get("Content-Type"))
+	return &resuming{
+		r: r, ctx: ctx, s: s, etag: s.resp.Header.Get("Etag"), multi: multi, timeout: cmp.Or(r.timeout, time.Hour),
+	}
 }
 
 // plainBody is a body of which nothing needs to be saved.

@@ -19,6 +19,7 @@ type resuming struct {
 	ctx     context.Context
 	s       *source
 	etag    string
+	multi   bool // several ranges
 	timeout time.Duration
 	sent    int64 // of what was asked for
 	once    sync.Once
@@ -62,7 +63,9 @@ func (b *resuming) WriteTo(w io.Writer) (int64, error) {
 		if err == nil || b.ctx.Err() != nil || errors.Is(err, http.ErrContentLength) {
 			return total, err
 		}
-		if next := b.goOn(err); next != nil {
+		if next := b.goOn(err); next == io.EOF {
+			return total, nil
+		} else if next != nil {
 			return total, next
 		}
 		if n == 0 {
@@ -86,7 +89,7 @@ func (b *resuming) goOn(cause error) error {
 		return b.ctx.Err()
 	}
 	b.r.d.fault(b.s.node, b.r.t, b.r.method, "sending a body", cause)
-	if _, multi := ranges.BoundaryOf(b.s.resp.Header.Get("Content-Type")); multi {
+	if b.multi {
 		return cause
 	}
 	h, err := b.rest()

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
+	"sync/atomic"
 
 	"github.com/apus-storage/apus/ring"
 )
@@ -28,51 +28,39 @@ type Write struct {
 // Write sends the request to all replicas at once, each to a handoff if its primary fails, and makes one answer of
 // theirs when a quorum has answered and the others have had a little time to.
 func (d *Dispatcher) Write(ctx context.Context, t Target, w Write) *Answer {
-	nodes := d.nodes(t, w.Method == http.MethodDelete)
-	defer nodes.close()
+	order := forPost
+	if w.Method == http.MethodDelete {
+		order = forDelete
+	}
+	nodes := d.nodes(t, order)
 	// The nodes go on when the client has gone: half a write is worse than one that nobody waits for. NodeTimeout
 	// bounds each.
-	ctx = context.WithoutCancel(ctx)
-	out := make(chan verdict, len(w.Headers))
+	unbound := context.WithoutCancel(ctx)
+	n := len(w.Headers)
+	out := make(chan verdict, n)
+	running := atomic.Int32{}
+	running.Store(int32(n) + 1)
+	release := func() {
+		if running.Add(-1) == 0 {
+			nodes.close()
+		}
+	}
+	defer release()
 	for _, h := range w.Headers {
-		d.strays.Add(1)
-		go func() {
-			defer d.strays.Done()
-			out <- d.writeOne(ctx, t, w, h, nodes)
-		}()
+		d.strays.Go(func() {
+			defer release()
+			out <- d.writeOne(unbound, t, w, h, nodes)
+		})
 	}
-	replicas := t.primaries()
-	quorum := Quorum(replicas)
-	vs := collect(out, len(w.Headers), quorum, t.Options.PostQuorumTimeout)
+	quorum := Quorum(n)
+	vs := collect(out, n, nil, quorum, t.Options.PostQuorumTimeout)
 	if w.Extra != nil {
-		vs = append(vs, d.extra(ctx, t, w, nodes, vs)...)
+		vs = append(vs, d.extra(unbound, t, w, nodes, vs)...)
 	}
-	for len(vs) < replicas {
+	for len(vs) < n {
 		vs = append(vs, unavailable)
 	}
 	return d.best(ctx, t, w.Method, vs, max(quorum, Quorum(len(vs))), w.Overrides)
-}
-
-// collect waits for a quorum, then for the rest for no longer than grace.
-func collect(out <-chan verdict, n, quorum int, grace time.Duration) []verdict {
-	var vs []verdict
-	for len(vs) < n && !settled(vs, quorum) {
-		vs = append(vs, <-out)
-	}
-	if len(vs) == n {
-		return vs
-	}
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	for len(vs) < n {
-		select {
-		case v := <-out:
-			vs = append(vs, v)
-		case <-timer.C:
-			return vs
-		}
-	}
-	return vs
 }
 
 // extra sends the request to further nodes.
@@ -119,9 +107,7 @@ func (d *Dispatcher) writeTo(ctx context.Context, t Target, w Write, h http.Head
 		err error
 	}
 	done := make(chan outcome, 1)
-	d.strays.Add(1)
-	go func() {
-		defer d.strays.Done()
+	d.strays.Go(func() {
 		defer cancel()
 		req := t.request(ctx, n, w.Method, h)
 		if w.Body != nil {
@@ -138,7 +124,7 @@ func (d *Dispatcher) writeTo(ctx context.Context, t Target, w Write, h http.Head
 			err = fmt.Errorf("read the answer: %w", err)
 		}
 		done <- outcome{verdict{resp.StatusCode, resp.Header, string(body)}, err}
-	}()
+	})
 	select {
 	case o := <-done:
 		return o.v, o.err
