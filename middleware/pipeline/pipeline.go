@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/justinas/alice"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/middleware"
 )
@@ -26,6 +29,9 @@ func (p *Plan) Build(host middleware.Host) (*Pipeline, error) {
 	pl := &Pipeline{}
 	host.Server, host.Pipeline, host.Info = p.Server, p.Kinds(), pl.Info
 	log, metrics := host.Log, host.Metrics
+	if slices.ContainsFunc(p.Entries, func(e Entry) bool { return e.Inserted }) {
+		log.Info("filters were added to the pipeline", slog.String("pipeline", strings.Join(p.Kinds(), " ")))
+	}
 	var chain alice.Chain
 	seen := map[string]int{}
 	for i, e := range p.Entries {
@@ -43,15 +49,7 @@ func (p *Plan) Build(host middleware.Host) (*Pipeline, error) {
 			err = errors.New("definition and instance disagree whether it is an app")
 		}
 		if err != nil {
-			pl.Close()
-			path := []string{"filter", e.Section}
-			if e.Definition.IsApp() {
-				path[0] = "app"
-			}
-			if e.Inserted {
-				path = nil
-			}
-			return nil, fmt.Errorf("%w", p.File.Errorf(path, "%s: %v", e.Section, err))
+			return nil, errors.Join(p.locate(e, err), pl.Close())
 		}
 		pl.instances = append(pl.instances, in)
 		if in.Wrap != nil {
@@ -61,6 +59,23 @@ func (p *Plan) Build(host middleware.Host) (*Pipeline, error) {
 		}
 	}
 	return pl, nil
+}
+
+// locate says in which section, or in which of its keys, the cause of a failed build stands.
+func (p *Plan) locate(e Entry, err error) error {
+	table := "filter"
+	if e.Definition.IsApp() {
+		table = "app"
+	}
+	path := []string{table, e.Section}
+	if e.Inserted {
+		// It has no section; errors about shared options can only name their key.
+		path = []string{"DEFAULT"}
+	}
+	if ce, ok := errors.AsType[*config.Error](err); ok && ce.File == "" {
+		return p.File.Errorf(append(path, ce.Key), "%s", ce.Problem)
+	}
+	return fmt.Errorf("%w: %w", p.File.Errorf(path, "cannot make %s", e.Definition.Kind()), err)
 }
 
 // ServeHTTP runs a request through the pipeline.

@@ -37,7 +37,7 @@ func NewRegistry(defs ...*middleware.Definition) Registry {
 	r := Registry{}
 	for _, d := range defs {
 		for _, n := range d.Names() {
-			if r[fold(n)] != nil {
+			if old := r[fold(n)]; old != nil && old != d {
 				panic("pipeline: two definitions are called " + n)
 			}
 			r[fold(n)] = d
@@ -106,7 +106,9 @@ func (p *Plan) Kinds() []string {
 func Read(file *config.File, spec Spec) (*Plan, error) {
 	r := reader{spec: spec, file: file, plan: &Plan{File: file, Server: spec.Server, Tables: map[string]config.Report{}}, known: map[string]struct{}{}}
 	r.shared, _ = file.Section("DEFAULT")
-	if names := r.list(); names != nil {
+	names := r.list()
+	r.blind = names == nil
+	if names != nil {
 		r.resolve(names)
 		if spec.Insert {
 			r.insert()
@@ -117,9 +119,20 @@ func Read(file *config.File, spec Spec) (*Plan, error) {
 	r.tables()
 	r.unknown()
 	if len(r.errs) > 0 {
-		return nil, errors.Join(r.errs...)
+		return nil, errors.Join(distinct(r.errs)...)
 	}
 	return r.plan, nil
+}
+
+// distinct drops repetitions: a fault in [DEFAULT], or in a section that stands twice in the pipeline, is found by each
+// who reads it.
+func distinct(errs []error) []error {
+	seen := map[string]struct{}{}
+	return slices.DeleteFunc(errs, func(err error) bool {
+		_, again := seen[err.Error()]
+		seen[err.Error()] = struct{}{}
+		return again
+	})
 }
 
 type reader struct {
@@ -128,7 +141,10 @@ type reader struct {
 	plan   *Plan
 	shared config.Section
 	known  map[string]struct{} // keys of [DEFAULT] that somebody reads
-	errs   []error
+	// possible are the keys that [DEFAULT] may have, to name the one that was meant.
+	possible []string
+	blind    bool // some section could not be read at all, so known may lack keys
+	errs     []error
 }
 
 func (r *reader) fail(path []string, format string, args ...any) {
@@ -164,22 +180,36 @@ func (r *reader) list() []string {
 
 // resolve turns names into entries.
 func (r *reader) resolve(names []string) {
+	early := false // an app stands before the last name
 	for i, name := range names {
 		last := i == len(names)-1
 		_, isFilter := r.file.Section("filter", name)
 		_, isApp := r.file.Section("app", name)
 		switch {
 		case last && !isApp && isFilter:
-			r.fail(listPath, "the last name must be an app, but %q is a filter", name)
+			if !early { // else that has been said
+				r.fail(listPath, "the last name must be an app, but %q is a filter", name)
+			}
+			r.entry(name, false)
 		case last && !isApp:
-			r.fail(listPath, "%q has no section; add [app.%s]", name, name)
+			r.missing("app", name)
 		case !last && !isFilter && isApp:
+			early = true
+			r.entry(name, true)
 			r.fail(listPath, "%q is an app and must come last; a pipeline has one app", name)
 		case !last && !isFilter:
-			r.fail(listPath, "%q has no section; add [filter.%s]", name, name)
+			r.missing("filter", name)
 		default:
 			r.entry(name, last)
 		}
+	}
+}
+
+// missing reports a name without a section.
+func (r *reader) missing(table, name string) {
+	r.blind = true
+	if s, _ := r.file.Section(table); !s.Has(name) { // else unknown says that it is no section
+		r.fail(listPath, "%q has no section; add [%s.%s]", name, table, name)
 	}
 }
 
@@ -198,12 +228,21 @@ func (r *reader) entry(name string, app bool) {
 	r.note(report)
 	if err != nil {
 		r.errs = append(r.errs, err)
-		return
 	}
+	// Also if it failed: what stands where is judged as the operator wrote it, without faults that follow from others.
 	r.plan.Entries = append(r.plan.Entries, Entry{Section: name, Definition: d, Report: report, config: c})
 }
 
 func (r *reader) definition(s config.Section, table, name string) *middleware.Definition {
+	d := r.find(s, table, name)
+	if d == nil {
+		r.blind = true
+	}
+	return d
+}
+
+// find looks up what the section is, and reports if that cannot be.
+func (r *reader) find(s config.Section, table, name string) *middleware.Definition {
 	kind, key := name, ""
 	if s.Has("use") {
 		use, ok := s.String("use")
@@ -232,9 +271,13 @@ func (r *reader) definition(s config.Section, table, name string) *middleware.De
 	return d
 }
 
+// note keeps which keys of [DEFAULT] somebody reads, and which ones somebody would.
 func (r *reader) note(report config.Report) {
 	for k := range report.Shared {
 		r.known[k] = struct{}{}
+	}
+	for _, o := range report.Options {
+		r.possible = append(r.possible, o.Key)
 	}
 }
 
@@ -282,15 +325,18 @@ func (r *reader) insert() {
 // place is enough.
 func (r *reader) checkOrder() {
 	kinds := r.plan.Kinds()
+	said := map[[2]int]bool{} // both may have declared it
 	for i, e := range r.plan.Entries {
 		after, before := e.Definition.Order()
 		for _, k := range after {
-			if first := slices.Index(kinds, k); first > i {
+			if first := slices.Index(kinds, k); first > i && !said[[2]int{i, first}] {
+				said[[2]int{i, first}] = true
 				r.fail(listPath, "%q must stand after (to the right of) %q", e.Section, r.plan.Entries[first].Section)
 			}
 		}
 		for _, k := range before {
-			if first := slices.Index(kinds, k); first >= 0 && !slices.Contains(kinds[i:], k) {
+			if first := slices.Index(kinds, k); first >= 0 && !slices.Contains(kinds[i:], k) && !said[[2]int{first, i}] {
+				said[[2]int{first, i}] = true
 				r.fail(listPath, "%q must stand before (to the left of) %q", e.Section, r.plan.Entries[first].Section)
 			}
 		}
@@ -340,6 +386,7 @@ func (r *reader) tables() {
 		// Keys that the server does not know may be some filter's: unknown checks that.
 		report, err := r.shared.Decode(r.spec.Default, config.Section{}, r.shared.Keys()...)
 		r.plan.Default = report
+		r.note(report)
 		for _, o := range report.Options {
 			r.known[o.Key] = struct{}{}
 		}
@@ -377,22 +424,24 @@ func (r *reader) unknown() {
 			r.fail([]string{name}, "%s", problem)
 		}
 	}
+	for _, table := range []string{"pipeline", "filter", "app"} {
+		s, _ := r.file.Section(table)
+		for _, key := range s.Keys() {
+			r.errs = append(r.errs, s.Errorf(key, "is no section; sections are written [%s.NAME]", table))
+		}
+	}
 	for _, name := range r.file.Names("pipeline") {
 		if name != "main" {
 			r.fail([]string{"pipeline", name}, "unknown section; the one pipeline is [pipeline.main]")
 		}
 	}
-	if len(r.errs) > 0 {
-		return // a section that failed may know the key
+	if r.blind {
+		return // what could not be read may know the key
 	}
 	for _, key := range r.shared.Keys() {
 		if _, ok := r.known[key]; !ok {
 			problem := "unknown key: neither the server nor anything in the pipeline has it"
-			known := make([]string, 0, len(r.known))
-			for k := range r.known {
-				known = append(known, k)
-			}
-			if n := config.Nearest(key, known); n != "" {
+			if n := config.Nearest(key, r.possible); n != "" {
 				problem += "; did you mean " + n + "?"
 			}
 			r.errs = append(r.errs, r.shared.Errorf(key, "%s", problem))
