@@ -1,0 +1,75 @@
+// Package memcache is the filter that gives the pipeline its cache: tokens, account and container info, rate-limit
+// counters live there.
+//
+//	[filter.cache]
+//	memcache_servers = ["10.0.0.1:11211", "10.0.0.2:11211"]
+//
+// Options that the section leaves out come from memcache.toml in the directory of the cluster's files, or where there is
+// none from memcache.conf as Swift has it, section [memcache] of either; what is not there either has Swift's default.
+// Proxies that name the same servers, in the same spelling, share all items, those of OpenStack Swift too.
+//
+// A server that runs alone needs no memcached:
+//
+//	[filter.cache]
+//	backend = "memory"
+//	memory_limit = "256 MiB"
+//
+// The cache is then in the process: no other sees its items, and they are gone when it restarts or reloads its
+// configuration, tokens included.
+//
+// The filter puts the cache into State.Cache and does nothing else: it makes no connection at start, and no request fails
+// because a cache does. It must stand to the left of whatever uses the cache; where there are two, the inner one counts.
+package memcache
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/apus-storage/apus/internal/cache"
+	"github.com/apus-storage/apus/internal/cache/memcached"
+	"github.com/apus-storage/apus/internal/cache/memory"
+	"github.com/apus-storage/apus/internal/request"
+	"github.com/apus-storage/apus/middleware"
+)
+
+// Filter is the definition.
+var Filter = middleware.Define("memcache", Config{Backend: backendMemcached}, build).
+	Alias("cache").Before("tempauth", "ratelimit")
+
+func build(host middleware.Host, c Config) (middleware.Instance, error) {
+	if c.Backend == backendMemory {
+		m := memory.New(memory.Options{MaxBytes: int64(c.MemoryLimit.or(memory.DefaultMaxBytes)), Clock: host.Clock})
+		return instance(m, nil), nil
+	}
+	effective, report, err := c.effective(host.Dir)
+	if err != nil {
+		return middleware.Instance{}, err
+	}
+	client, err := memcached.New(effective, memcached.Options{Logger: host.Log, Clock: host.Clock})
+	if err != nil {
+		return middleware.Instance{}, err
+	}
+	attrs := make([]any, len(report))
+	for i, o := range report {
+		attrs[i] = slog.String(o.Key, o.Value+" ("+o.Source+")")
+	}
+	host.Log.Info("cache options in effect", attrs...)
+	return instance(client, client.Close), nil
+}
+
+func instance(c cache.Cache, closeCache func() error) middleware.Instance {
+	return middleware.Instance{
+		Wrap:  func(next http.Handler) http.Handler { return &filter{c, next} },
+		Close: closeCache,
+	}
+}
+
+type filter struct {
+	cache cache.Cache
+	next  http.Handler
+}
+
+func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	request.From(r.Context()).Cache = f.cache
+	f.next.ServeHTTP(w, r)
+}

@@ -1,0 +1,171 @@
+package memcache
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/apus-storage/apus/internal/clock"
+	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/internal/request"
+	"github.com/apus-storage/apus/middleware"
+	"github.com/apus-storage/apus/middleware/pipeline"
+)
+
+// start builds a pipeline of the section's text and app, and returns what was logged too.
+func start(t *testing.T, dir, section string, app http.HandlerFunc) (*pipeline.Pipeline, *bytes.Buffer, error) {
+	t.Helper()
+	file, err := config.Parse("proxy.toml", []byte("[pipeline.main]\npipeline = [\"cache\", \"app\"]\n[app.app]\n[filter.cache]\n"+section))
+	if err != nil {
+		t.Fatal(err)
+	}
+	def := middleware.DefineApp("app", struct{}{}, func(middleware.Host, struct{}) (middleware.Instance, error) {
+		return middleware.Instance{App: app}, nil
+	})
+	plan, err := pipeline.Read(file, pipeline.Spec{Server: "proxy", Registry: pipeline.NewRegistry(Filter, def)})
+	if err != nil {
+		return nil, nil, err
+	}
+	var log bytes.Buffer
+	p, err := plan.Build(middleware.Host{
+		Log: slog.New(slog.NewTextHandler(&log, nil)), Clock: clock.System, Dir: dir, Metrics: prometheus.NewRegistry(),
+	})
+	if err == nil {
+		t.Cleanup(func() { p.Close() })
+	}
+	return p, &log, err
+}
+
+func TestMemoryBackendIsSharedByRequests(t *testing.T) {
+	p, _, err := start(t, "", "backend = \"memory\"\nmemory_limit = \"2 MiB\"", func(w http.ResponseWriter, r *http.Request) {
+		c := request.From(r.Context()).Cache
+		n, err := c.Incr(context.Background(), "visits", 1, time.Minute)
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("X-Visits", string(rune('0'+n)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"1", "2"} {
+		w := httptest.NewRecorder()
+		p.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if got := w.Header().Get("X-Visits"); got != want {
+			t.Errorf("visits: got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestAFailingCacheFailsNoRequest(t *testing.T) {
+	p, _, err := start(t, "", "memcache_servers = \"127.0.0.1:1\"\nconnect_timeout = 0.05", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := request.From(r.Context()).Cache.Get(r.Context(), "k"); err == nil {
+			t.Error("a server that is not there gave a value")
+		}
+		w.WriteHeader(http.StatusTeapot)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != http.StatusTeapot {
+		t.Errorf("status: got %d, want %d", w.Code, http.StatusTeapot)
+	}
+}
+
+func TestEffectiveOptions(t *testing.T) {
+	const conf = "# servers\n[memcache]\nmemcache_servers = 10.0.0.1:11211, 10.0.0.2\nTries = 1\nmemcache_max_connections: 5\n"
+	tests := []struct {
+		name, file, text, section string
+		want                      []string // in the log line of the options in effect
+		wantErr                   string
+	}{
+		{name: "defaults without any file", want: []string{`memcache_servers="[\"127.0.0.1:11211\"] (default)"`, `memcache_max_connections="2 (default)"`}},
+		{
+			name: "memcache.conf is the base and the section wins", file: iniName, text: conf, section: "tries = 2\nconnect_timeout = 0.5",
+			want: []string{`10.0.0.2\"] (DIR/memcache.conf:3)`, `tries="2 (filter)"`, `memcache_max_connections="5 (DIR/memcache.conf:5)"`, `connect_timeout="0.5 (filter)"`},
+		},
+		{
+			name: "memcache.toml", file: tomlName, text: "[memcache]\ntries = 2\nmemcache_servers = [\"h:1\", \"[::1]:2\"]\n",
+			want: []string{`tries="2 (DIR/memcache.toml:2)"`, `[::1]:2`},
+		},
+		{name: "old name of max connections", section: "max_connections = 7", want: []string{`memcache_max_connections="7 (filter)"`}},
+		{name: "new name of max connections wins", section: "max_connections = 7\nmemcache_max_connections = 8", want: []string{`memcache_max_connections="8 (filter)"`}},
+		{name: "DEFAULT of an INI stands behind its section", file: iniName, text: "[DEFAULT]\ntries = 1\nio_timeout = 4\n[memcache]\ntries = 2\n", want: []string{`tries="2 (DIR/memcache.conf:5)"`, `io_timeout="4 (`}},
+		{name: "a hash sign is part of an INI value", file: iniName, text: "[memcache]\ntls_cafile = /etc/ca#1.pem\n", want: []string{`tls_cafile="\"/etc/ca#1.pem\" (DIR/memcache.conf:2)"`}},
+		{name: "unknown key of memcache.conf", file: iniName, text: conf + "trys = 4\n", wantErr: "memcache.conf:6: memcache.trys: unknown key; did you mean tries?"},
+		{name: "bad value in memcache.conf", file: iniName, text: "[memcache]\n\ntries = none\n", wantErr: "memcache.conf:3: memcache.tries: want a whole number"},
+		{name: "value out of range in memcache.conf", file: iniName, text: "[memcache]\ntries = 0\n", wantErr: "tries: must be at least 1"},
+		{name: "another section in memcache.conf", file: iniName, text: "[memcached]\ntries = 4\n", wantErr: "unknown section; the only one is [memcache]"},
+		{name: "no INI at all", file: iniName, text: "tries\n", wantErr: "memcache.conf: "},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if test.file != "" {
+				if err := os.WriteFile(filepath.Join(dir, test.file), []byte(test.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, log, err := start(t, dir, test.section, nil)
+			if test.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), test.wantErr) {
+					t.Fatalf("%s: got error %v, want one with %q", test.text, err, test.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.ReplaceAll(log.String(), dir, "DIR")
+			for _, want := range test.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("options in effect: got %s\nwant part %s", got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRefusedOptions(t *testing.T) {
+	for section, want := range map[string]string{
+		`backend = "redis"`:                                             `proxy.toml:5: filter.cache.backend: want "memcached" or "memory"`,
+		`memory_limit = "1 GiB"`:                                        `filter.cache.memory_limit: is for backend = "memory"`,
+		"backend = \"memory\"\ntries = 3":                               `proxy.toml:6: filter.cache.tries: is for backend = "memcached"`,
+		"backend = \"memory\"\nmax_connections = 3":                     `filter.cache.max_connections: is for backend = "memcached"`,
+		"backend = \"memory\"\nmemory_limit = 0":                        `filter.cache.memory_limit: must be at least 1 MiB`,
+		"tries = 0":                                                     `filter.cache.tries: must be at least 1`,
+		"tries = \"many\"":                                              `filter.cache.tries: want a whole number`,
+		"memcache_servers = []":                                         `filter.cache.memcache_servers: needs at least one server`,
+		"memcache_servers = \"::1:2:3\"":                                `filter.cache.memcache_servers: server "::1:2:3"`,
+		"io_timeout = \"soon\"":                                         `filter.cache.io_timeout: want seconds`,
+		"memcache_serialization_support = 2":                            `filter.cache.memcache_serialization_support: unknown key`,
+		"tls_enabled = \"perhaps\"":                                     `filter.cache.tls_enabled: want true or false`,
+		"tls_enabled = true\ntls_cafile = \"/does/not/exist/anywhere\"": `tls_cafile`,
+	} {
+		if _, _, err := start(t, t.TempDir(), section, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v, want one with %q", section, err, want)
+		}
+	}
+}
+
+func FuzzParseINI(f *testing.F) {
+	f.Add("[memcache]\nmemcache_servers = a, b\n  , c\n")
+	f.Add("[DEFAULT]\na: 1\n[memcache]\n\"a\" = %(b)s\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := parseINI("memcache.conf", []byte(text))
+		if err == nil {
+			_, _ = section(file)
+		}
+	})
+}
