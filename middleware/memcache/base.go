@@ -9,22 +9,25 @@ import (
 	"path/filepath"
 	"strings"
 
-	"gopkg.in/ini.v1"
-
 	"github.com/apus-storage/apus/internal/config"
 )
 
-// The files with the options that all servers of a machine share, and their one section.
+// The files with the options that all servers of a machine share, and their sections: what stands under [DEFAULT] is
+// behind what stands under [memcache].
 const (
-	tomlName    = "memcache.toml"
-	iniName     = "memcache.conf"
-	baseSection = "memcache"
+	tomlName       = "memcache.toml"
+	iniName        = "memcache.conf"
+	baseSection    = "memcache"
+	defaultSection = "DEFAULT"
 )
 
-// readBase returns the section of memcache.toml, or else memcache.conf, in dir. Without either it is empty.
-func readBase(dir string) (config.Section, error) {
+// base is what such a file says; the zero value says nothing.
+type base struct{ own, shared config.Section }
+
+// readBase reads memcache.toml, or else memcache.conf, in dir. Without either the result is empty.
+func readBase(dir string) (base, error) {
 	if dir == "" {
-		return config.Section{}, nil
+		return base{}, nil
 	}
 	for _, source := range []struct {
 		name  string
@@ -36,90 +39,85 @@ func readBase(dir string) (config.Section, error) {
 			continue
 		}
 		if err != nil {
-			return config.Section{}, fmt.Errorf("read the cache's options: %w", err)
+			return base{}, fmt.Errorf("read the cache's options: %w", err)
 		}
 		file, err := source.parse(path, data)
 		if err != nil {
-			return config.Section{}, err
+			return base{}, err
 		}
-		return section(file)
+		return sections(file)
 	}
-	return config.Section{}, nil
+	return base{}, nil
 }
 
-// section returns the one section that the file may have.
-func section(file *config.File) (config.Section, error) {
+// sections returns the sections that the file may have.
+func sections(file *config.File) (base, error) {
 	root, _ := file.Section()
 	for _, key := range root.Keys() {
-		return root, root.Errorf(key, "stands outside of any section; put it under [%s]", baseSection)
+		return base{}, root.Errorf(key, "stands outside of any section; put it under [%s]", baseSection)
 	}
 	for _, name := range file.Names() {
-		if name != baseSection {
-			return root, file.Errorf([]string{name}, "unknown section; the only one is [%s]", baseSection)
+		if name != baseSection && name != defaultSection {
+			return base{}, file.Errorf([]string{name}, "unknown section; want [%s]", baseSection)
 		}
 	}
-	s, _ := file.Section(baseSection)
-	return s, nil
+	var b base
+	b.own, _ = file.Section(baseSection)
+	b.shared, _ = file.Section(defaultSection)
+	return b, nil
 }
 
-// parseINI reads the text of a memcache.conf and writes its section as TOML, each option on the line where it stood, so
-// that one decoder with its places and its strictness serves both kinds of file.
+// parseINI reads the text of a memcache.conf and writes it as TOML, each option on the line where it stood, so that one
+// decoder with its places and its strictness serves both kinds of file.
+//
+// Of the rules of Python's ConfigParser it keeps those that matter to these options: both separators, names in any case,
+// values that go on in further indented lines, comments in lines of their own, %% for a percent sign. References to
+// other options, %(name)s, are refused.
 func parseINI(path string, data []byte) (*config.File, error) {
-	parsed, err := ini.LoadSources(ini.LoadOptions{
-		// As Python's ConfigParser has it.
-		InsensitiveKeys: true, IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true,
-		AllowPythonMultilineValues: true, KeyValueDelimiters: "=:",
-	}, data)
-	if err != nil {
-		return nil, &config.Error{File: path, Problem: err.Error()}
+	var out []string
+	option, indent := -1, 0 // the line of the option that may go on, and how far in it stands
+	var value string
+	fault := func(line int, problem string, args ...any) error {
+		return &config.Error{File: path, Line: line + 1, Problem: fmt.Sprintf(problem, args...)}
 	}
-	options := map[string]string{}
-	for _, s := range parsed.Sections() {
-		switch {
-		case s.Name() == ini.DefaultSection || s.Name() == baseSection:
-			for _, k := range s.Keys() {
-				// Python's [DEFAULT] stands behind every section: it comes first here, and is overwritten.
-				options[k.Name()] = k.String()
-			}
+	for i, line := range strings.Split(string(data), "\n") {
+		out = append(out, "")
+		text := strings.TrimSpace(line)
+		if text == "" || text[0] == '#' || text[0] == ';' {
+			continue
+		}
+		in := len(line) - len(strings.TrimLeft(line, " \t"))
+		switch key, rest, isOption := cutOption(text); {
+		case option >= 0 && in > indent:
+			value += "\n" + text
+			key, _, _ = cutOption(out[option])
+			out[option] = key + " = " + quote(value)
+		case text[0] == '[' && text[len(text)-1] == ']':
+			option = -1
+			out[i] = "[" + quote(text[1:len(text)-1]) + "]"
+		case !isOption:
+			return nil, fault(i, "%q is neither a [section] nor an option with its value", text)
 		default:
-			return nil, &config.Error{File: path, Key: s.Name(), Problem: "unknown section; the only one is [" + baseSection + "]"}
+			option, indent, value = i, in, rest
+			out[i] = quote(strings.ToLower(key)) + " = " + quote(rest)
+		}
+		if plain := strings.ReplaceAll(text, "%%", ""); strings.Contains(plain, "%") {
+			return nil, fault(i, "a %% must be doubled; references to other options are not followed, write the value out")
 		}
 	}
-	return config.Parse(path, asTOML(string(data), options))
+	return config.Parse(path, []byte(strings.Join(out, "\n")))
 }
 
-// asTOML writes the options so that each is on the last line of the text that begins with its name.
-func asTOML(text string, options map[string]string) []byte {
-	lines := strings.Split(text, "\n")
-	where := map[string]int{}
-	header := 0
-	for i, line := range lines {
-		line = strings.TrimSpace(line)
-		if line == "["+baseSection+"]" && header == 0 {
-			header = i
-		}
-		if at := strings.IndexAny(line, "=:"); at >= 0 {
-			where[strings.ToLower(strings.TrimSpace(line[:at]))] = i
-		}
+func cutOption(text string) (key, value string, ok bool) {
+	at := strings.IndexAny(text, "=:")
+	if at <= 0 {
+		return "", "", false
 	}
-	out := make([]string, len(lines)+1)
-	for key, value := range options {
-		// An option of [DEFAULT] that stands above the header cannot keep its line.
-		line := max(where[key], header+1)
-		for line < len(out) && out[line] != "" {
-			line++
-		}
-		if line >= len(out) {
-			out = append(out, make([]string, line-len(out)+1)...)
-		}
-		out[line] = quote(key) + " = " + quote(value)
-	}
-	out[header] = "[" + baseSection + "]"
-	return []byte(strings.Join(out, "\n"))
+	return strings.TrimSpace(text[:at]), strings.TrimSpace(text[at+1:]), true
 }
 
 // quote writes s as a TOML string, whose escapes are those of JSON.
 func quote(s string) string {
-	b, _ := json.Marshal(s) // a string cannot fail
+	b, _ := json.Marshal(strings.ReplaceAll(s, "%%", "%")) // a string cannot fail
 	return string(b)
 }

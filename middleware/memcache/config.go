@@ -100,7 +100,7 @@ func (c *Config) effective(dir string) (memcached.Config, []config.Option, error
 	if err != nil {
 		return effective, nil, err
 	}
-	report, err := base.Decode(&effective, config.Section{})
+	report, err := base.own.Decode(&effective, base.shared)
 	if err != nil {
 		return effective, nil, err
 	}

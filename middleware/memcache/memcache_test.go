@@ -1,85 +1,67 @@
 package memcache
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/apus-storage/apus/internal/clock"
-	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/request"
-	"github.com/apus-storage/apus/middleware"
-	"github.com/apus-storage/apus/middleware/pipeline"
+	"github.com/apus-storage/apus/middleware/middlewaretest"
 )
 
+func TestConform(t *testing.T) {
+	middlewaretest.ConformWith(t, middlewaretest.Host(t), Filter, `backend = "memory"`, nil)
+}
+
 // start builds a pipeline of the section's text and app, and returns what was logged too.
-func start(t *testing.T, dir, section string, app http.HandlerFunc) (*pipeline.Pipeline, *bytes.Buffer, error) {
+func start(t *testing.T, dir, section string, app http.Handler) (http.Handler, *middlewaretest.Log, error) {
 	t.Helper()
-	file, err := config.Parse("proxy.toml", []byte("[pipeline.main]\npipeline = [\"cache\", \"app\"]\n[app.app]\n[filter.cache]\n"+section))
-	if err != nil {
-		t.Fatal(err)
-	}
-	def := middleware.DefineApp("app", struct{}{}, func(middleware.Host, struct{}) (middleware.Instance, error) {
-		return middleware.Instance{App: app}, nil
-	})
-	plan, err := pipeline.Read(file, pipeline.Spec{Server: "proxy", Registry: pipeline.NewRegistry(Filter, def)})
+	host := middlewaretest.Host(t)
+	host.Dir = dir
+	log := middlewaretest.Capture(&host)
+	p, err := middlewaretest.TryBuild(host, Filter, section, app)
 	if err != nil {
 		return nil, nil, err
 	}
-	var log bytes.Buffer
-	p, err := plan.Build(middleware.Host{
-		Log: slog.New(slog.NewTextHandler(&log, nil)), Clock: clock.System, Dir: dir, Metrics: prometheus.NewRegistry(),
-	})
-	if err == nil {
-		t.Cleanup(func() { p.Close() })
-	}
-	return p, &log, err
+	t.Cleanup(func() { p.Close() })
+	return p, log, nil
 }
 
 func TestMemoryBackendIsSharedByRequests(t *testing.T) {
-	p, _, err := start(t, "", "backend = \"memory\"\nmemory_limit = \"2 MiB\"", func(w http.ResponseWriter, r *http.Request) {
+	p, _, err := start(t, "", "backend = \"memory\"\nmemory_limit = \"2 MiB\"", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := request.From(r.Context()).Cache
 		n, err := c.Incr(context.Background(), "visits", 1, time.Minute)
 		if err != nil {
 			t.Error(err)
 		}
 		w.Header().Set("X-Visits", string(rune('0'+n)))
-	})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"1", "2"} {
-		w := httptest.NewRecorder()
-		p.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-		if got := w.Header().Get("X-Visits"); got != want {
+		if got := middlewaretest.Get(t, p, "/").Header.Get("X-Visits"); got != want {
 			t.Errorf("visits: got %s, want %s", got, want)
 		}
 	}
 }
 
 func TestAFailingCacheFailsNoRequest(t *testing.T) {
-	p, _, err := start(t, "", "memcache_servers = \"127.0.0.1:1\"\nconnect_timeout = 0.05", func(w http.ResponseWriter, r *http.Request) {
+	p, _, err := start(t, "", "memcache_servers = \"127.0.0.1:1\"\nconnect_timeout = 0.05", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := request.From(r.Context()).Cache.Get(r.Context(), "k"); err == nil {
 			t.Error("a server that is not there gave a value")
 		}
 		w.WriteHeader(http.StatusTeapot)
-	})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := httptest.NewRecorder()
-	p.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	if w.Code != http.StatusTeapot {
-		t.Errorf("status: got %d, want %d", w.Code, http.StatusTeapot)
+	if got := middlewaretest.Get(t, p, "/").Code; got != http.StatusTeapot {
+		t.Errorf("status: got %d, want %d", got, http.StatusTeapot)
 	}
 }
 
@@ -106,8 +88,11 @@ func TestEffectiveOptions(t *testing.T) {
 		{name: "unknown key of memcache.conf", file: iniName, text: conf + "trys = 4\n", wantErr: "memcache.conf:6: memcache.trys: unknown key; did you mean tries?"},
 		{name: "bad value in memcache.conf", file: iniName, text: "[memcache]\n\ntries = none\n", wantErr: "memcache.conf:3: memcache.tries: want a whole number"},
 		{name: "value out of range in memcache.conf", file: iniName, text: "[memcache]\ntries = 0\n", wantErr: "tries: must be at least 1"},
-		{name: "another section in memcache.conf", file: iniName, text: "[memcached]\ntries = 4\n", wantErr: "unknown section; the only one is [memcache]"},
-		{name: "no INI at all", file: iniName, text: "tries\n", wantErr: "memcache.conf: "},
+		{name: "another section in memcache.conf", file: iniName, text: "[memcached]\ntries = 4\n", wantErr: "unknown section; want [memcache]"},
+		{name: "INI value on several lines", file: iniName, text: "[memcache]\nmemcache_servers =\n  a:1,\n  # not this\n  b%%25eth0:2\ntries = 2\n", want: []string{`[\"a:1\", \"b%25eth0:2\"] (DIR/memcache.conf:2)`, `tries="2 (DIR/memcache.conf:6)"`}},
+		{name: "reference in an INI value", file: iniName, text: "[memcache]\ntls_cafile = %(here)s/ca\n", wantErr: "memcache.conf:2: a % must be doubled"},
+		{name: "key given twice", file: iniName, text: "[memcache]\ntries = 1\nTries = 2\n", wantErr: "memcache.conf:3: bad TOML"},
+		{name: "no INI at all", file: iniName, text: "tries\n", wantErr: `memcache.conf:1: "tries" is neither`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,7 +102,7 @@ func TestEffectiveOptions(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, log, err := start(t, dir, test.section, nil)
+			_, log, err := start(t, dir, test.section, middlewaretest.NewApp())
 			if test.wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), test.wantErr) {
 					t.Fatalf("%s: got error %v, want one with %q", test.text, err, test.wantErr)
@@ -139,21 +124,21 @@ func TestEffectiveOptions(t *testing.T) {
 
 func TestRefusedOptions(t *testing.T) {
 	for section, want := range map[string]string{
-		`backend = "redis"`:                                             `proxy.toml:5: filter.cache.backend: want "memcached" or "memory"`,
-		`memory_limit = "1 GiB"`:                                        `filter.cache.memory_limit: is for backend = "memory"`,
-		"backend = \"memory\"\ntries = 3":                               `proxy.toml:6: filter.cache.tries: is for backend = "memcached"`,
-		"backend = \"memory\"\nmax_connections = 3":                     `filter.cache.max_connections: is for backend = "memcached"`,
-		"backend = \"memory\"\nmemory_limit = 0":                        `filter.cache.memory_limit: must be at least 1 MiB`,
-		"tries = 0":                                                     `filter.cache.tries: must be at least 1`,
-		"tries = \"many\"":                                              `filter.cache.tries: want a whole number`,
-		"memcache_servers = []":                                         `filter.cache.memcache_servers: needs at least one server`,
-		"memcache_servers = \"::1:2:3\"":                                `filter.cache.memcache_servers: server "::1:2:3"`,
-		"io_timeout = \"soon\"":                                         `filter.cache.io_timeout: want seconds`,
-		"memcache_serialization_support = 2":                            `filter.cache.memcache_serialization_support: unknown key`,
-		"tls_enabled = \"perhaps\"":                                     `filter.cache.tls_enabled: want true or false`,
+		`backend = "redis"`:                                             `test.toml:6: filter.memcache.backend: want "memcached" or "memory"`,
+		`memory_limit = "1 GiB"`:                                        `filter.memcache.memory_limit: is for backend = "memory"`,
+		"backend = \"memory\"\ntries = 3":                               `test.toml:7: filter.memcache.tries: is for backend = "memcached"`,
+		"backend = \"memory\"\nmax_connections = 3":                     `filter.memcache.max_connections: is for backend = "memcached"`,
+		"backend = \"memory\"\nmemory_limit = 0":                        `filter.memcache.memory_limit: must be at least 1 MiB`,
+		"tries = 0":                                                     `filter.memcache.tries: must be at least 1`,
+		"tries = \"many\"":                                              `filter.memcache.tries: want a whole number`,
+		"memcache_servers = []":                                         `filter.memcache.memcache_servers: needs at least one server`,
+		"memcache_servers = \"::1:2:3\"":                                `filter.memcache.memcache_servers: server "::1:2:3"`,
+		"io_timeout = \"soon\"":                                         `filter.memcache.io_timeout: want seconds`,
+		"memcache_serialization_support = 2":                            `filter.memcache.memcache_serialization_support: unknown key`,
+		"tls_enabled = \"perhaps\"":                                     `filter.memcache.tls_enabled: want true or false`,
 		"tls_enabled = true\ntls_cafile = \"/does/not/exist/anywhere\"": `tls_cafile`,
 	} {
-		if _, _, err := start(t, t.TempDir(), section, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := start(t, t.TempDir(), section, middlewaretest.NewApp()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v, want one with %q", section, err, want)
 		}
 	}
@@ -165,7 +150,7 @@ func FuzzParseINI(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := parseINI("memcache.conf", []byte(text))
 		if err == nil {
-			_, _ = section(file)
+			_, _ = sections(file)
 		}
 	})
 }
