@@ -109,12 +109,15 @@ func (d *tupleDecoder) number(n int) (int, error) {
 func (d *tupleDecoder) push(v any) { d.stack = append(d.stack, v) }
 
 func (d *tupleDecoder) step(op byte) error {
-	if d.tuple != nil && op != 'q' && op != 'r' {
+	if d.tuple != nil && op != 'q' && op != 'r' && op != 0x94 {
 		return fmt.Errorf("%w: something follows the tuple", errPickle)
 	}
 	switch op {
 	case 0x80: // PROTO
 		_, err := d.byte()
+		return err
+	case 0x95: // FRAME: a length that tells nothing new
+		_, err := d.take(8)
 		return err
 	case '(': // MARK: only the one that opens the tuple
 		if len(d.stack) != 0 {
