@@ -62,9 +62,7 @@ func New(c Config, d Deps) (*Server, error) {
 		"GET":    {Serve: s.get, Most: apipath.LevelAccount},
 		"HEAD":   {Serve: s.head, Most: apipath.LevelAccount},
 	}
-	if c.ReplicationServer {
-		s.Verbs["REPLICATE"] = dbserver.Verb{Serve: func(*dbserver.Call) *reply.Error { return reply.Status(http.StatusNotImplemented) }}
-	}
+	s.AddCommon()
 	return s, nil
 }
 

@@ -298,24 +298,29 @@ func mergeRange(item ShardRange, old *ShardRange) (merged ShardRange, changed bo
 		item.Reported = 0
 		return item, true
 	}
-	merged = *old
+	merged = item
+	merged.Lower, merged.Upper, merged.Deleted = old.Lower, old.Upper, old.Deleted
 	if parseTime(item.MetaTimestamp).After(parseTime(old.MetaTimestamp)) {
-		merged.ObjectCount, merged.BytesUsed, merged.Tombstones = item.ObjectCount, item.BytesUsed, item.Tombstones
-		merged.MetaTimestamp = item.MetaTimestamp
+		changed = true
+	} else {
+		merged.ObjectCount, merged.BytesUsed, merged.Tombstones = old.ObjectCount, old.BytesUsed, old.Tombstones
+		merged.MetaTimestamp = old.MetaTimestamp
+	}
+	same := merged.ObjectCount == old.ObjectCount && merged.BytesUsed == old.BytesUsed && merged.Tombstones == old.Tombstones &&
+		merged.State == old.State && merged.epoch() == old.epoch()
+	if old.Reported != 0 && same {
+		merged.Reported = 1
+	} else if merged.Reported != 0 && old.Reported == 0 {
 		changed = true
 	}
 	newer := parseTime(item.StateTimestamp).Compare(parseTime(old.StateTimestamp))
 	if newer > 0 || newer == 0 && item.State > old.State {
-		merged.State, merged.StateTimestamp, merged.Epoch = item.State, item.StateTimestamp, item.Epoch
 		changed = true
+	} else {
+		merged.State, merged.StateTimestamp, merged.Epoch = old.State, old.StateTimestamp, old.Epoch
 	}
-	if item.Reported != 0 && old.Reported == 0 && !changed {
-		merged.Reported = 1
-		changed = true
-	}
-	if merged.ObjectCount != old.ObjectCount || merged.BytesUsed != old.BytesUsed || merged.Tombstones != old.Tombstones ||
-		merged.State != old.State || merged.epoch() != old.epoch() {
-		merged.Reported = 0
+	if !changed {
+		return *old, false
 	}
 	return merged, changed
 }

@@ -29,7 +29,7 @@ func (s *Server) head(c *dbserver.Call) *reply.Error {
 		return answer
 	}
 	b := s.broker(c)
-	info, header, err := s.describe(b, false)
+	info, header, err := s.describe(b, func(broker.State) bool { return false })
 	if err != nil {
 		return s.finish(b, nil, withHeader(err, header))
 	}
@@ -50,8 +50,9 @@ func withHeader(err error, header http.Header) error {
 }
 
 // describe reads the info and the headers that every answer about a container has, those that say it is not there too.
-// A deleted container is 404 unless override.
-func (s *Server) describe(b *broker.Container, override bool) (broker.ContainerInfo, http.Header, error) {
+// A deleted container is 404 unless
+// override says otherwise.
+func (s *Server) describe(b *broker.Container, override func(broker.State) bool) (broker.ContainerInfo, http.Header, error) {
 	header := http.Header{}
 	info, err := b.Info(broker.StaleOK)
 	missing := errors.Is(err, broker.ErrNotExist)
@@ -65,7 +66,7 @@ func (s *Server) describe(b *broker.Container, override bool) (broker.ContainerI
 		header.Set(name, parse(value).Internal())
 	}
 	header.Set(policyHeader, strconv.Itoa(info.Policy))
-	if missing || info.Deleted() && !override {
+	if missing || info.Deleted() && !override(info.DBState) {
 		return info, header, reply.Status(http.StatusNotFound)
 	}
 	return info, header, nil
@@ -110,7 +111,11 @@ func (s *Server) get(c *dbserver.Call) *reply.Error {
 		return answer
 	}
 	b := s.broker(c)
-	info, header, err := s.describe(b, c.Flag("X-Backend-Override-Deleted"))
+	record := c.Header.Get("X-Backend-Record-Type")
+	info, header, err := s.describe(b, func(state broker.State) bool {
+		// A proxy or sharder may ask for the ranges of a deleted container.
+		return resolve(record, state) == recordShard && c.Flag("X-Backend-Override-Deleted")
+	})
 	if err != nil {
 		return s.finish(b, nil, withHeader(err, header))
 	}
@@ -120,12 +125,8 @@ func (s *Server) get(c *dbserver.Call) *reply.Error {
 	if !given {
 		index = policy.Index(info.Policy)
 	}
-	record := c.Header.Get("X-Backend-Record-Type")
-	if record == recordAuto && (info.DBState == broker.Sharding || info.DBState == broker.Sharded) {
-		record = recordShard
-	}
 	var body []byte
-	if record == recordShard {
+	if resolve(record, info.DBState) == recordShard {
 		body, err = s.listRanges(c, b, l, header)
 	} else {
 		header.Set("X-Backend-Record-Type", recordObject)
@@ -136,6 +137,14 @@ func (s *Server) get(c *dbserver.Call) *reply.Error {
 		return s.finish(b, nil, err)
 	}
 	return l.Render(listing.Container, c.Path.Container, body, header)
+}
+
+// resolve says what "auto" means for a container.
+func resolve(record string, state broker.State) string {
+	if record == recordAuto && (state == broker.Sharding || state == broker.Sharded) {
+		return recordShard
+	}
+	return record
 }
 
 func listObjects(c *dbserver.Call, b *broker.Container, l dbserver.Listing, index int) ([]byte, error) {
@@ -189,6 +198,9 @@ func rangeQuery(c *dbserver.Call, l dbserver.Listing) (q broker.ShardQuery, audi
 		Marker: l.Marker, EndMarker: l.EndMarker, Includes: l.Includes, Reverse: l.Reverse, Deleted: c.Flag("X-Backend-Include-Deleted"),
 	}
 	names := []string{"found", "created", "cleaved", "active", "shrinking", "sharding", "sharded", "shrunk"}
+	if _, given := listing.Param(c.URL.RawQuery, "states"); given && l.States == "" {
+		q.States = []int{-1} // an empty list of states, unlike none, selects nothing
+	}
 	for state := range strings.SplitSeq(l.States, ",") {
 		number, err := strconv.Atoi(state)
 		switch i := slices.Index(names, state); {

@@ -19,14 +19,12 @@
 package container
 
 import (
-	"net/http"
 	"strings"
 
 	"github.com/apus-storage/apus/backend/broker"
 	"github.com/apus-storage/apus/backend/broker/dbserver"
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/config"
-	"github.com/apus-storage/apus/internal/reply"
 )
 
 // Config is the configuration of a container server.
@@ -85,9 +83,7 @@ func New(c Config, d Deps) (*Server, error) {
 		"GET":    {Serve: s.get, Most: apipath.LevelContainer},
 		"HEAD":   {Serve: s.head, Most: apipath.LevelContainer},
 	}
-	if c.ReplicationServer {
-		s.Verbs["REPLICATE"] = dbserver.Verb{Serve: func(*dbserver.Call) *reply.Error { return reply.Status(http.StatusNotImplemented) }}
-	}
+	s.AddCommon()
 	return s, nil
 }
 

@@ -31,7 +31,7 @@ func (s *Server) put(c *dbserver.Call) *reply.Error {
 	case c.Path.Object != "":
 		answer, err = s.putRow(c, b, index)
 	case c.Header.Get("X-Backend-Record-Type") == recordShard:
-		answer, err = s.putRanges(c, b, index)
+		answer, err = s.putRanges(c, b, index, given)
 	default:
 		answer, err = s.putContainer(c, b, index, given)
 	}
@@ -60,6 +60,15 @@ func (s *Server) ensure(c *dbserver.Call, b *broker.Container, index policy.Inde
 		return nil // another request was faster
 	}
 	return err
+}
+
+// ensureInPolicy is ensure for requests that must say which policy a container made by the way has. Rows need not, for
+// the sake of senders from before storage policies.
+func (s *Server) ensureInPolicy(c *dbserver.Call, b *broker.Container, index policy.Index, given bool) error {
+	if !given && s.autoCreates(c) {
+		return reply.Raw(http.StatusBadRequest, policyHeader+" header is required")
+	}
+	return s.ensure(c, b, index)
 }
 
 // putContainer creates a container, or touches one.
@@ -252,7 +261,7 @@ func (s *Server) deleteContainer(c *dbserver.Call, b *broker.Container) (*reply.
 }
 
 // putRanges stores shard ranges, as a sharder sends them.
-func (s *Server) putRanges(c *dbserver.Call, b *broker.Container, index policy.Index) (*reply.Error, error) {
+func (s *Server) putRanges(c *dbserver.Call, b *broker.Container, index policy.Index, given bool) (*reply.Error, error) {
 	body, answer := c.Body()
 	if answer != nil {
 		return answer, nil
@@ -265,7 +274,7 @@ func (s *Server) putRanges(c *dbserver.Call, b *broker.Container, index policy.I
 	if err != nil {
 		return nil, err
 	}
-	if err := s.ensure(c, b, index); err != nil {
+	if err := s.ensureInPolicy(c, b, index, given); err != nil {
 		return nil, err
 	}
 	if err := s.updateMetadata(c, b); err != nil {
@@ -316,7 +325,7 @@ func parseRanges(body []byte) ([]broker.ShardRange, error) {
 // update merges the object rows in the body.
 func (s *Server) update(c *dbserver.Call) *reply.Error {
 	b := s.broker(c)
-	index, _, answer := s.PolicyIndex(c)
+	index, given, answer := s.PolicyIndex(c)
 	if answer != nil {
 		return answer
 	}
@@ -332,7 +341,7 @@ func (s *Server) update(c *dbserver.Call) *reply.Error {
 	for i := range rows {
 		rows[i].ROWID = 0
 	}
-	err := s.ensure(c, b, index)
+	err := s.ensureInPolicy(c, b, index, given)
 	if err == nil && !slices.ContainsFunc(rows, func(r broker.ObjectRow) bool { return r.Name == "" }) {
 		err = b.MergeItems(rows, "")
 	} else if err == nil {

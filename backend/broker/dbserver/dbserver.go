@@ -104,6 +104,8 @@ type Verb struct {
 	TimeOptional apipath.Level
 	// Writing methods are refused on a full device.
 	Writing bool
+	// Bare methods are served without any check; their Call has nothing but the request.
+	Bare bool
 }
 
 // A Frame is a server without its verbs. It is an http.Handler.
@@ -141,14 +143,11 @@ func (f *Frame) serve(r *http.Request) *reply.Error {
 	if !utf8.ValidString(r.URL.Path) {
 		return reply.Raw(http.StatusPreconditionFailed, "Invalid UTF8 or contains NULL")
 	}
-	if r.Method == http.MethodOptions {
-		return reply.Status(http.StatusOK).With("Allow", f.allow())
-	}
 	v, ok := f.Verbs[r.Method]
 	if !ok {
 		return reply.Status(http.StatusMethodNotAllowed)
 	}
-	if r.Method == "REPLICATE" {
+	if v.Bare {
 		return v.Serve(&Call{Request: r})
 	}
 	c, answer := f.check(r, v)
@@ -168,6 +167,11 @@ func (f *Frame) check(r *http.Request, v Verb) (*Call, *reply.Error) {
 	if c.Path, err = apipath.ParseBackend(r.URL.Path, f.Least, v.Most); err != nil {
 		return nil, BadRequest(err)
 	}
+	if err := apipath.CheckReserved(c.Path.Account, c.Path.Container, c.Path.Object, f.Deps.Limits.AutoCreateAccountPrefix); err != nil {
+		a := BadRequest(err)
+		a.Type = reply.TypeHTML // as Swift has it
+		return nil, a
+	}
 	if v.Timed && c.Path.Level() != v.TimeOptional {
 		value := r.Header.Get("X-Timestamp")
 		if value == "" {
@@ -184,8 +188,19 @@ func (f *Frame) check(r *http.Request, v Verb) (*Call, *reply.Error) {
 	return c, nil
 }
 
+// AddCommon adds the methods that both servers answer alike. REPLICATE is there for whoever asks what a server does, but
+// is not served yet.
+func (f *Frame) AddCommon() {
+	f.Verbs[http.MethodOptions] = Verb{Bare: true, Serve: func(*Call) *reply.Error {
+		return reply.Status(http.StatusOK).With("Allow", f.allow())
+	}}
+	if f.Config.ReplicationServer {
+		f.Verbs["REPLICATE"] = Verb{Bare: true, Serve: func(*Call) *reply.Error { return reply.Status(http.StatusNotImplemented) }}
+	}
+}
+
 func (f *Frame) allow() string {
-	return strings.Join(slices.Sorted(maps.Keys(f.Verbs)), ", ") + ", OPTIONS"
+	return strings.Join(slices.Sorted(maps.Keys(f.Verbs)), ", ")
 }
 
 // badText is a 400 with a plain text, as Swift sends it, without a charset.
