@@ -237,9 +237,6 @@ func (s *Server) postAccount(c *dbserver.Call, b *broker.Account) (*reply.Error,
 	if deleted {
 		return about(b, http.StatusNotFound, "")
 	}
-	if err := b.UpdatePutTimestamp(c.Time); err != nil {
-		return nil, err
-	}
 	return reply.Status(http.StatusNoContent), s.updateMetadata(c, b)
 }
 

@@ -245,6 +245,7 @@ PUT /new6 TS=1 X-Backend-Auto-Create=yes X-Backend-Record-Type=shard X-Backend-S
 HEAD /new6
 UPDATE /new7 TS=1 X-Backend-Auto-Create=yes X-Backend-Storage-Policy-Index=1 | []
 HEAD /new7
+UPDATE /new7 TS=2 X-Backend-Auto-Create=yes | []
 PUT /s TS=1
 `)
 	var ranges []string

@@ -66,6 +66,9 @@ func (s *Server) ensure(c *dbserver.Call, b *broker.Container, index policy.Inde
 // the sake of senders from before storage policies.
 func (s *Server) ensureInPolicy(c *dbserver.Call, b *broker.Container, index policy.Index, given bool) error {
 	if !given && s.autoCreates(c) {
+		if exists, err := b.Exists(); err != nil || exists {
+			return err
+		}
 		return reply.Raw(http.StatusBadRequest, policyHeader+" header is required")
 	}
 	return s.ensure(c, b, index)
