@@ -18,7 +18,7 @@ type Config struct {
 	NodeTimeout config.Duration `toml:"node_timeout"`
 	// The same for reads of objects, which can go on with another node. 0: as node_timeout.
 	RecoverableNodeTimeout config.Duration `toml:"recoverable_node_timeout"`
-	// How long connecting to a storage node may take.
+	// How long connecting to a storage node may take. It is for whoever makes the transport.
 	ConnTimeout config.Duration `toml:"conn_timeout"`
 	// How long to wait for the remaining nodes once a quorum has answered.
 	PostQuorumTimeout config.Duration `toml:"post_quorum_timeout"`
@@ -107,8 +107,8 @@ type NodeOptions struct {
 	ConcurrencyTimeout config.Duration `toml:"concurrency_timeout"`
 }
 
-// defaults are Swift's.
-func defaults() Config {
+// DefaultConfig returns Swift's defaults.
+func DefaultConfig() Config {
 	return Config{
 		NodeTimeout: config.Seconds(10), ConnTimeout: config.Seconds(0.5), PostQuorumTimeout: config.Seconds(0.5),
 		ClientTimeout: config.Seconds(60), ErrorSuppressionInterval: config.Seconds(60), ErrorSuppressionLimit: 10,

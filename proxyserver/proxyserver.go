@@ -31,13 +31,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/lookup"
 	"github.com/apus-storage/apus/internal/policy"
+	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/swiftconf"
 	"github.com/apus-storage/apus/internal/timestamp"
 	"github.com/apus-storage/apus/middleware"
@@ -55,28 +55,35 @@ type Rings interface {
 
 // Deps are what the app cannot make of its configuration.
 type Deps struct {
-	// Rings opens the rings when an app is built.
-	Rings func(middleware.Host) (Rings, error)
-	// Transport makes the way to the storage nodes, given how long connecting may take.
-	Transport func(connTimeout time.Duration) http.RoundTripper
+	Rings Rings
+	// Transport is the way to the storage nodes. Whoever makes it goes by [Config.ConnTimeout].
+	Transport http.RoundTripper
 	// Rand returns a random number; nil means the runtime's source. It is used concurrently.
 	Rand func() uint64
 	// Version is what /info shows.
 	Version string
 }
 
+// Kind and Alias are the names of the app.
+const (
+	Kind  = "proxy"
+	Alias = "proxy-server"
+)
+
 // Define makes the definition of the app.
 func Define(d Deps) *middleware.Definition {
-	if d.Rand == nil {
-		d.Rand = rand.Uint64
+	return middleware.DefineApp(Kind, DefaultConfig(), func(h middleware.Host, c Config) (middleware.Instance, error) {
+		return New(h, c, d)
+	}).Alias(Alias)
+}
+
+// New makes an app. Close waits for requests to nodes that were left behind.
+func New(h middleware.Host, c Config, d Deps) (middleware.Instance, error) {
+	a, err := newApp(h, c, d)
+	if err != nil {
+		return middleware.Instance{}, err
 	}
-	return middleware.DefineApp("proxy", defaults(), func(h middleware.Host, c Config) (middleware.Instance, error) {
-		a, err := newApp(d, h, c)
-		if err != nil {
-			return middleware.Instance{}, err
-		}
-		return middleware.Instance{App: a, Info: map[string]any{"swift": a.swiftInfo()}, Close: a.close}, nil
-	}).Alias("proxy-server")
+	return middleware.Instance{App: a, Info: map[string]any{"swift": a.swiftInfo()}, Close: a.close}, nil
 }
 
 // App serves requests.
@@ -86,7 +93,6 @@ type App struct {
 	cluster   *swiftconf.Cluster
 	rings     Rings
 	nodes     *fanout.Dispatcher
-	transport http.RoundTripper
 	options   *fanout.Options // of accounts, containers, and policies without a table
 	policies  map[policy.Index]*fanout.Options
 	owners    map[string]bool // canonical names of owners' headers
@@ -100,7 +106,10 @@ type App struct {
 	version   string
 }
 
-func newApp(d Deps, h middleware.Host, c Config) (*App, error) {
+func newApp(h middleware.Host, c Config, d Deps) (*App, error) {
+	if d.Rand == nil {
+		d.Rand = rand.Uint64
+	}
 	options, err := c.NodeOptions.build(&c)
 	if err != nil {
 		return nil, err
@@ -117,12 +126,8 @@ func newApp(d Deps, h middleware.Host, c Config) (*App, error) {
 			return nil, fmt.Errorf("policy.%d: the cluster has no such policy", i)
 		}
 	}
-	rings, err := d.Rings(h)
-	if err != nil {
-		return nil, fmt.Errorf("open rings: %w", err)
-	}
 	for _, p := range h.Cluster.Policies.All() {
-		if _, err := rings.Object(p.Index); err != nil {
+		if _, err := d.Rings.Object(p.Index); err != nil {
 			return nil, fmt.Errorf("open ring of policy %s: %w", p.Name, err)
 		}
 	}
@@ -131,7 +136,7 @@ func newApp(d Deps, h middleware.Host, c Config) (*App, error) {
 		return nil, err
 	}
 	a := &App{
-		types: types, config: c, cluster: h.Cluster, rings: rings, transport: d.Transport(c.ConnTimeout.Duration), options: options,
+		types: types, config: c, cluster: h.Cluster, rings: d.Rings, options: options,
 		policies: policies, owners: map[string]bool{}, info: h.Info, log: h.Log, clock: h.Clock, rand: d.Rand,
 		lifetimes: lookup.Lifetimes{Account: c.RecheckAccountExistence.Duration, Container: c.RecheckContainerExistence.Duration},
 		agent:     "proxy-server " + strconv.Itoa(os.Getpid()), version: d.Version,
@@ -141,7 +146,7 @@ func newApp(d Deps, h middleware.Host, c Config) (*App, error) {
 	}
 	a.warn(options, policies)
 	a.nodes = fanout.New(fanout.Config{
-		Transport: a.transport, Log: h.Log, Clock: h.Clock, LogHandoffs: c.LogHandoffs, Shuffle: a.shuffle,
+		Transport: d.Transport, Log: h.Log, Clock: h.Clock, LogHandoffs: c.LogHandoffs, Shuffle: a.shuffle,
 		Limiter: fanout.NewLimiter(c.ErrorSuppressionInterval.Duration, c.ErrorSuppressionLimit, h.Clock),
 	})
 	a.router = chi.NewRouter()
@@ -184,14 +189,16 @@ func (a *App) shuffle(n int, swap func(i, j int)) {
 // close waits for requests to nodes that were left behind.
 func (a *App) close() error {
 	a.nodes.Wait()
-	if c, ok := a.transport.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
 	return nil
 }
 
 // ServeHTTP serves a request.
-func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.ServeHTTP(w, r) }
+func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !request.Has(r.Context()) {
+		r = request.With(r, &request.State{Infos: &request.Infos{}})
+	}
+	a.router.ServeHTTP(w, r)
+}
 
 func (a *App) now() timestamp.Timestamp { return timestamp.FromTime(a.clock.Now()) }
 

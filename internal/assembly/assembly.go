@@ -29,6 +29,7 @@ import (
 	"github.com/apus-storage/apus/middleware"
 	"github.com/apus-storage/apus/middleware/all"
 	"github.com/apus-storage/apus/middleware/pipeline"
+	"github.com/apus-storage/apus/proxyserver"
 )
 
 // Kinds of servers.
@@ -141,6 +142,9 @@ func (s *Setup) registry() pipeline.Registry {
 // apps are the apps, built with what around holds at that time.
 func apps(around *Around) []*middleware.Definition {
 	return []*middleware.Definition{
+		middleware.DefineApp(proxyserver.Kind, proxyserver.DefaultConfig(), func(h middleware.Host, c proxyserver.Config) (middleware.Instance, error) {
+			return proxyserver.New(h, c, proxyserver.Deps{Rings: around.Rings, Transport: around.Transport, Version: around.Version})
+		}).Alias(proxyserver.Alias),
 		middleware.DefineApp(Account, account.DefaultConfig(), func(h middleware.Host, c account.Config) (middleware.Instance, error) {
 			deps, closePool := around.database(h)
 			srv, err := account.New(c, deps)

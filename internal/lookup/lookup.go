@@ -121,13 +121,15 @@ func ContainerKey(account, container string) string { return "container/" + acco
 type Subrequest struct {
 	Next   http.Handler
 	Source string
+	// SkipCache makes the lookup ignore the shared cache, so that what is in it is renewed now and then.
+	SkipCache bool
 }
 
 // GetAccount returns what is known of an account. A failed lookup is an info with the status of the failure.
 func GetAccount(r *http.Request, sub Subrequest, account string) *Account {
 	state := request.From(r.Context())
 	key := AccountKey(account)
-	if a := cached[Account](r.Context(), state, key); a != nil {
+	if a := cached[Account](r.Context(), state, sub, key); a != nil {
 		return a
 	}
 	resp := sub.head(r, apipath.Path{Version: "v1", Account: account}, "GET_ACCOUNT_INFO")
@@ -144,7 +146,7 @@ func GetAccount(r *http.Request, sub Subrequest, account string) *Account {
 func GetContainer(r *http.Request, sub Subrequest, account, container string) *Container {
 	state := request.From(r.Context())
 	key := ContainerKey(account, container)
-	if c := cached[Container](r.Context(), state, key); c != nil {
+	if c := cached[Container](r.Context(), state, sub, key); c != nil {
 		return c
 	}
 	resp := sub.head(r, apipath.Path{Version: "v1", Account: account, Container: container}, "GET_CONTAINER_INFO")
@@ -161,14 +163,10 @@ func (s Subrequest) head(r *http.Request, p apipath.Path, source string) *subreq
 		source = s.Source
 	}
 	h := http.Header{}
-	for _, k := range []string{"X-Backend-Allow-Reserved-Names"} {
-		if v, ok := r.Header[k]; ok {
-			h[k] = v
-		}
-	}
-	resp, err := subreq.Small(s.Next, subreq.New(r, subreq.Options{
-		Method: http.MethodHead, Path: p.String(), Header: h, Source: source, PreAuthed: true,
-	}), 0)
+	h["X-Backend-Allow-Reserved-Names"] = []string{"true"} // it is on the caller to keep the result private
+	head := subreq.New(r, subreq.Options{Method: http.MethodHead, Path: p.String(), Header: h, Source: source, PreAuthed: true})
+	head.Header.Del("Origin") // a lookup is no cross-origin request; serving one takes a lookup
+	resp, err := subreq.Small(s.Next, head, 0)
 	if err != nil {
 		resp.Code = http.StatusServiceUnavailable
 	}
@@ -176,11 +174,11 @@ func (s Subrequest) head(r *http.Request, p apipath.Path, source string) *subreq
 }
 
 // cached looks in the request's state, then in the shared cache.
-func cached[T Account | Container](ctx context.Context, state *request.State, key string) *T {
+func cached[T Account | Container](ctx context.Context, state *request.State, sub Subrequest, key string) *T {
 	if v, ok := state.Infos.Get(key).(*T); ok {
 		return v
 	}
-	if state.Cache == nil {
+	if state.Cache == nil || sub.SkipCache {
 		return nil
 	}
 	v := new(T)

@@ -5,6 +5,7 @@ import (
 	"github.com/apus-storage/apus/middleware"
 	"github.com/apus-storage/apus/middleware/gatekeeper"
 	"github.com/apus-storage/apus/middleware/healthcheck"
+	"github.com/apus-storage/apus/middleware/memcache"
 )
 
 // Filters returns every filter.
@@ -12,5 +13,6 @@ func Filters() []*middleware.Definition {
 	return []*middleware.Definition{
 		gatekeeper.Filter,
 		healthcheck.Filter,
+		memcache.Filter,
 	}
 }
