@@ -12,9 +12,8 @@ package gatekeeper
 
 import (
 	"net/http"
-	"net/url"
+	"strings"
 
-	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/respw"
@@ -57,24 +56,33 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // request cleans what comes from the client.
 func (f *filter) request(r *http.Request) {
-	reserved := f.config.AllowReservedNamesHeader && config.Truthy(r.Header.Get("X-Allow-Reserved-Names"))
-	inbound := r.Header["X-Timestamp"]
 	meta.StripInternal(r.Header)
-	if f.config.ShuntInboundXTimestamp && inbound != nil {
-		delete(r.Header, "X-Timestamp")
-		r.Header["X-Backend-Inbound-X-Timestamp"] = inbound
+	if f.config.ShuntInboundXTimestamp {
+		move(r.Header, "X-Timestamp", "X-Backend-Inbound-X-Timestamp")
 	}
-	if reserved {
-		r.Header.Set("X-Backend-Allow-Reserved-Names", "true")
+	if f.config.AllowReservedNamesHeader {
+		move(r.Header, "X-Allow-Reserved-Names", "X-Backend-Allow-Reserved-Names")
 	}
 }
 
-// relative reduces an absolute Location to path, query and fragment.
+// move renames a header, if it is there.
+func move(h http.Header, from, to string) {
+	if v, ok := h[from]; ok {
+		delete(h, from)
+		h[to] = v
+	}
+}
+
+// relative reduces an absolute Location to path, query and fragment, and does not touch how they are spelt.
 func relative(h http.Header) {
-	u, err := url.Parse(h.Get("Location"))
-	if err != nil || u.Host == "" {
+	location := h.Get("Location")
+	scheme, rest, ok := strings.Cut(location, "://")
+	if !ok || strings.ContainsAny(scheme, "/?#") {
 		return
 	}
-	u.Scheme, u.Host, u.User = "", "", nil
-	h.Set("Location", u.String())
+	i := strings.IndexAny(rest, "/?#")
+	if i < 0 {
+		i = len(rest)
+	}
+	h.Set("Location", rest[i:])
 }
