@@ -71,7 +71,8 @@ func headerValue(name, value string, v vars) string {
 		if value == v["policy"] {
 			return "{policy}"
 		}
-	case "X-Auth-Token-Expires", "X-Account-Container-Count", "X-Account-Object-Count", "X-Account-Bytes-Used":
+	case "X-Auth-Token-Expires", "X-Account-Container-Count", "X-Account-Object-Count", "X-Account-Bytes-Used",
+		"X-Container-Object-Count", "X-Container-Bytes-Used":
 		if _, err := strconv.Atoi(value); err == nil {
 			return "{n}"
 		}

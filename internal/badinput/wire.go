@@ -98,8 +98,9 @@ func ended(err error) error {
 	return io.EOF
 }
 
-// rest closes the writing side and reports how many answers nobody asked for came before the end.
-func (c *conn) rest() (extra []string, err error) {
+// rest closes the writing side and reports which answers nobody asked for came before the end. A refusal of bytes left
+// over is none.
+func (c *conn) rest(v vars) (extra []string, err error) {
 	_ = c.tcp.CloseWrite()
 	for {
 		r, err := c.next(closeBound)
@@ -109,6 +110,8 @@ func (c *conn) rest() (extra []string, err error) {
 		case err != nil:
 			return extra, fmt.Errorf("wait for the end of the connection: %w", err)
 		}
-		extra = append(extra, r.status)
+		if a := r.normalise(v, false); !a.refused() {
+			extra = append(extra, r.status)
+		}
 	}
 }
