@@ -49,6 +49,9 @@ func (x *Faults) Count() int64 { return x.count.Load() }
 // PowerOff makes every later operation fail with ErrCrashed.
 func (x *Faults) PowerOff() { x.dead.Store(true) }
 
+// Crashed tells whether the power is off. What a server says after that moment, nobody hears.
+func (x *Faults) Crashed() bool { return x.dead.Load() }
+
 // CrashAt returns a hook that cuts the power instead of doing operation n.
 func CrashAt(n int64) func(Op) error {
 	return func(op Op) error {
