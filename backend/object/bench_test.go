@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/apus-storage/apus/backend/object"
@@ -36,6 +37,19 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// reportCPU adds what the process spent on each operation, which means more than the time on a busy machine.
+func reportCPU(b *testing.B) func() {
+	used := func() int64 {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return u.Utime.Nano() + u.Stime.Nano()
+	}
+	start := used()
+	return func() { b.ReportMetric(float64(used()-start)/float64(b.N), "cpu-ns/op") }
+}
+
 var body4k = bytes.Repeat([]byte("x"), 4096)
 
 func putRequest(i int64) *http.Request {
@@ -55,6 +69,7 @@ func BenchmarkPut4K(b *testing.B) {
 			s := onDisk(b)
 			var next atomic.Int64
 			b.ReportAllocs()
+			defer reportCPU(b)()
 			b.SetParallelism(parallel) // times GOMAXPROCS; see the command line's -cpu 1
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
@@ -78,6 +93,7 @@ func benchmarkRead(b *testing.B, method string) {
 	r := putRequest(1)
 	r.Method, r.Body = method, http.NoBody
 	b.ReportAllocs()
+	defer reportCPU(b)()
 	for b.Loop() {
 		w := &sink{h: make(http.Header, 16)}
 		if s.ServeHTTP(w, r); w.status != 200 {
@@ -96,6 +112,7 @@ func BenchmarkGet4KOverTCP(b *testing.B) {
 	s.ServeHTTP(w, putRequest(1))
 	url := listen(b, s) + "/sdb1/1/AUTH_test/c/o1"
 	b.ReportAllocs()
+	defer reportCPU(b)()
 	for b.Loop() {
 		resp, err := http.Get(url)
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -277,6 +279,43 @@ func TestUnimplementedVerbsSaySo(t *testing.T) {
 		got := do(t, n, verb, "/sdb1/1", "").expect(t, 501)
 		if want := verb + " is not implemented by this server"; got.body != want {
 			t.Errorf("%s says %q, want %q", verb, got.body, want)
+		}
+	}
+}
+
+// taker is a ResponseWriter that takes a body as net/http's does, and remembers what it was given.
+type taker struct {
+	sink
+	from io.Reader
+}
+
+func (w *taker) ReadFrom(r io.Reader) (int64, error) {
+	w.from = r
+	return io.Copy(&w.sink, r)
+}
+
+// TestKernelCanSendBodies checks that the writer is given a reader that net/http recognises as a file.
+func TestKernelCanSendBodies(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(dir+"/sdb1", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, func(c *object.Config, _ *object.Deps) { c.Devices = dir })
+	do(t, s, "PUT", path, "0123456789", "X-Timestamp", "1795000000", "Content-Type", "a/b").expect(t, 201)
+	for _, tc := range []struct {
+		ranges string
+		want   int64
+	}{{"", 10}, {"bytes=2-4", 3}} {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header.Set("Range", tc.ranges)
+		w := &taker{sink: sink{h: http.Header{}}}
+		s.ServeHTTP(w, r)
+		limited, ok := w.from.(*io.LimitedReader)
+		if !ok {
+			t.Fatalf("range %q: the writer was given a %T, want a *io.LimitedReader", tc.ranges, w.from)
+		}
+		if _, ok := limited.R.(*os.File); !ok || w.bytes != tc.want {
+			t.Errorf("range %q: the reader reads a %T and gave %d bytes, want a *os.File and %d", tc.ranges, limited.R, w.bytes, tc.want)
 		}
 	}
 }

@@ -26,8 +26,11 @@ type Config struct {
 	KeepCacheSize int64 `toml:"keep_cache_size"`
 	// Keep them in the page cache even if the request had a token.
 	KeepCachePrivate bool `toml:"keep_cache_private"`
-	// Share of complete GETs, in percent, whose body is hashed while it is sent; a damaged object is quarantined then.
-	// Swift's default is 100. The auditor hashes everything in any case.
+	// Keep manifests of static large objects in the page cache even if the request had a token.
+	KeepCacheSLOManifest bool `toml:"keep_cache_slo_manifest"`
+	// Share of GETs and HEADs, in percent, that check the object: the checksum of its metadata, and the MD5 of its body
+	// while that is sent whole. A damaged object is quarantined then. Swift checks all metadata, and its default for
+	// bodies is 100. The auditor checks everything in any case.
 	ETagValidatePct float64 `toml:"etag_validate_pct"`
 	// Headers stored with an object besides its metadata. Content-Length, ETag and Deleted cannot be among them.
 	AllowedHeaders config.List `toml:"allowed_headers"`

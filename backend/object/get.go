@@ -26,7 +26,9 @@ func (s *Server) get(c *call) error {
 	if err := c.time(false); err != nil {
 		return err
 	}
-	f, err := s.store.Open(c.r.Context(), c.object, store.OpenOptions{Now: c.at, Expired: opensExpired(c.r.Header)})
+	check := s.validates()
+	f, err := s.store.Open(c.r.Context(), c.object,
+		store.OpenOptions{Now: c.at, Expired: opensExpired(c.r.Header), Trust: !check})
 	if err != nil {
 		e := c.failure(err)
 		if errors.Is(err, store.ErrNotFound) &&
@@ -54,7 +56,7 @@ func (s *Server) get(c *call) error {
 	if err != nil {
 		return s.unsatisfied(c, info)
 	}
-	return s.send(c, f, parts)
+	return s.send(c, f, parts, check)
 }
 
 // missingButRequired is the answer to If-Match: * for an object that is not there: the 404's headers, no body.
@@ -142,8 +144,8 @@ func (s *Server) unsatisfied(c *call, info *store.Info) error {
 	return e.With("Content-Range", ranges.Unsatisfied(info.Size))
 }
 
-// send sends the head and, for a GET, the body.
-func (s *Server) send(c *call, f store.File, parts []ranges.Range) error {
+// send sends the head and, for a GET, the body, hashed on the way if it is to be checked and whole.
+func (s *Server) send(c *call, f store.File, parts []ranges.Range, check bool) error {
 	info, h := f.Info(), c.w.Header()
 	c.status = http.StatusOK
 	if len(parts) > 0 {
@@ -163,7 +165,7 @@ func (s *Server) send(c *call, f store.File, parts []ranges.Range) error {
 		return nil
 	}
 	var err error
-	if c.status == http.StatusOK && s.validates() {
+	if c.status == http.StatusOK && check {
 		err = s.copyChecked(c, f)
 	} else if parts[0].Len() > 0 {
 		err = c.copyRange(f, parts[0])
@@ -172,7 +174,7 @@ func (s *Server) send(c *call, f store.File, parts []ranges.Range) error {
 	return nil
 }
 
-// validates draws whether a body is to be hashed.
+// validates draws whether an object is to be checked.
 func (s *Server) validates() bool {
 	return s.cfg.ETagValidatePct > 0 && rand.Float64()*100 < s.cfg.ETagValidatePct
 }
@@ -256,15 +258,19 @@ func (s *Server) finish(c *call, f store.File, err error) {
 		s.deps.Logger.LogAttrs(c.r.Context(), level, "send object", slog.String("path", c.r.URL.Path),
 			slog.String("txn", c.r.Header.Get("X-Trans-Id")), slog.Any("err", err))
 	}
-	if !s.keepsCache(c, f.Info().Size) {
+	if !s.keepsCache(c, f.Info()) {
 		f.Forget()
 	}
 }
 
 // keepsCache tells whether a body may stay in the page cache: small ones that everybody may read.
-func (s *Server) keepsCache(c *call, size int64) bool {
-	if size >= s.cfg.KeepCacheSize {
+func (s *Server) keepsCache(c *call, info *store.Info) bool {
+	if info.Size >= s.cfg.KeepCacheSize {
 		return false
 	}
-	return s.cfg.KeepCachePrivate || c.r.Header.Get("X-Auth-Token") == "" && c.r.Header.Get("X-Storage-Token") == ""
+	if s.cfg.KeepCachePrivate || c.r.Header.Get("X-Auth-Token") == "" && c.r.Header.Get("X-Storage-Token") == "" {
+		return true
+	}
+	_, manifest := info.Metadata.Lookup("X-Static-Large-Object")
+	return manifest && s.cfg.KeepCacheSLOManifest
 }

@@ -232,6 +232,10 @@ func addHeaders(md store.Metadata, h http.Header, wanted func(string) bool) stor
 func (s *Server) addStored(md store.Metadata, h http.Header) store.Metadata {
 	add := func(name string) {
 		canonical := http.CanonicalHeaderKey(name)
+		switch canonical {
+		case "Content-Length", "Etag", "X-Timestamp":
+			return // a replicator names them with the rest, but what has been received counts
+		}
 		if _, ok := h[canonical]; ok {
 			md = md.Set(meta.ObjectKey(name), meta.Value(h, canonical))
 		}

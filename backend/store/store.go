@@ -92,6 +92,9 @@ type OpenOptions struct {
 	Now timestamp.Timestamp
 	// Expired opens an object whose time is over as if it were not.
 	Expired bool
+	// Trust leaves the metadata's checksum alone: on the path of every GET it costs more than reading the metadata. A
+	// change, and an audit, should not trust.
+	Trust bool
 }
 
 // A File is an object that is open for reading. It is not for concurrent use.

@@ -320,6 +320,27 @@ func TestDamageIsQuarantined(t *testing.T) {
 	}
 }
 
+func TestTrustLeavesTheChecksumAlone(t *testing.T) {
+	m, _ := goldenTree(t)
+	f, err := m.Open("/srv/node/sdb1/objects/13/113/d575ab15bbd6f0c3e3663a53d7a78113/1700000000.00000.data", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SetXattr("user.swift.metadata_checksum", []byte(strings.Repeat("0", 32))); err != nil {
+		t.Fatal(err)
+	}
+	o := store.Object{Device: "sdb1", Partition: "13", Account: "AUTH_test", Container: "c", Name: "o1"}
+	s := newStore(t, m, "/srv/node")
+	r, err := s.Open(context.Background(), o, store.OpenOptions{Trust: true})
+	if err != nil {
+		t.Fatalf("open with trust: %v", err)
+	}
+	r.Close()
+	if _, err := s.Open(context.Background(), o, store.OpenOptions{}); !errors.Is(err, store.ErrQuarantined) {
+		t.Errorf("open without trust: %v, want ErrQuarantined", err)
+	}
+}
+
 func parse(t *testing.T, s string) timestamp.Timestamp {
 	t.Helper()
 	at, err := timestamp.Parse(s)

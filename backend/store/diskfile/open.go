@@ -69,7 +69,7 @@ func (s *Store) open(o store.Object, l location, opt store.OpenOptions) (*file, 
 	case !c.data.chosen():
 		return nil, store.ErrNotFound
 	}
-	f := &file{store: s, object: o, place: l}
+	f := &file{store: s, object: o, place: l, trust: opt.Trust}
 	if f.disk, err = s.fs.Open(l.hash+"/"+c.data.name, os.O_RDONLY, 0); err != nil {
 		if missing(err) {
 			err = errVanished
@@ -108,6 +108,7 @@ type file struct {
 	disk   disk.File
 	info   store.Info
 	path   string // the object's path, as its metadata has it
+	trust  bool
 	limit  io.LimitedReader
 }
 
@@ -115,7 +116,7 @@ func (f *file) Info() *store.Info { return &f.info }
 
 // load reads the metadata of the chosen files.
 func (f *file) load(c *choice) error {
-	md, path, err := f.store.readMetadata(f.disk)
+	md, path, err := f.store.readMetadata(f.disk, f.trust)
 	if err != nil {
 		return failure("read", f.object, err)
 	}
@@ -154,7 +155,7 @@ func (f *file) loadMeta(name string) (store.Metadata, error) {
 		return nil, failure("open", f.object, err)
 	}
 	defer mf.Close()
-	md, _, err := f.store.readMetadata(mf)
+	md, _, err := f.store.readMetadata(mf, f.trust)
 	return md, failure("read", f.object, err)
 }
 

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,6 +64,7 @@ func RunSteady(t *testing.T, newMedium func(t *testing.T) Medium) {
 		{"summaries change with the objects", testHashes},
 		{"a missing device is told", testDevice},
 		{"a quarantined object is gone", testQuarantine},
+		{"many change one object at once", testConcurrent},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, newMedium(t).Start(t)) })
 	}
@@ -376,4 +378,56 @@ func testQuarantine(t *testing.T, s store.Store) {
 	want(t, s, o, "nothing")
 	must(t, Put(s, o, At(1), "x"))
 	want(t, s, o, plain(1, "x"))
+}
+
+func testConcurrent(t *testing.T, s store.Store) {
+	const writers, rounds = 8, 6
+	ctx, o := context.Background(), Name("o")
+	part := store.Partition{Device: o.Device, Policy: o.Policy, Partition: o.Partition}
+	done := make(chan struct{})
+	var readers, changers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				// What is read is whole, whatever it is; it may change too quickly to be read.
+				if state, err := State(s, o); err != nil && !errors.Is(err, store.ErrChanged) {
+					t.Errorf("read %q, %v", state, err)
+					return
+				}
+				if _, err := s.SuffixHashes(ctx, part, nil); err != nil && !errors.Is(err, store.ErrChanged) {
+					t.Errorf("sum up: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for w := range int64(writers) {
+		changers.Go(func() {
+			for r := range int64(rounds) {
+				n := 1 + r*writers + w
+				var err error
+				switch n % 3 {
+				case 0:
+					err = s.Delete(ctx, o, At(n))
+				case 1:
+					err = s.SetMetadata(ctx, o, store.MetadataChange{At: At(n)})
+				default:
+					err = Put(s, o, At(n), fmt.Sprint("body ", n))
+				}
+				if err != nil {
+					t.Errorf("change %d: %v", n, err)
+				}
+			}
+		})
+	}
+	changers.Wait()
+	close(done)
+	readers.Wait()
+	must(t, Put(s, o, At(1000), "last"))
+	want(t, s, o, plain(1000, "last"))
 }
