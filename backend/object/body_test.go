@@ -247,6 +247,17 @@ func TestFooters(t *testing.T) {
 	}
 }
 
+func TestStalledFooterTimesOut(t *testing.T) {
+	n := newNode(t, func(c *object.Config, _ *object.Deps) { c.ClientTimeout = config.Seconds(0.2) })
+	w := dial(t, listen(t, n))
+	part := "--b\r\nX-Document: object body\r\n\r\nhello\r\n--b\r\nX-Doc"
+	w.say(t, "PUT "+path+" HTTP/1.1", "Host: h", "Transfer-Encoding: chunked", "X-Timestamp: 1795000000", "Content-Type: a/b",
+		"X-Backend-Obj-Metadata-Footer: yes", "X-Backend-Obj-Multipart-Mime-Boundary: b", "",
+		fmt.Sprintf("%x", len(part)), part, "")
+	w.hear(t, "PUT").expect(t, 408)
+	do(t, n, "GET", path, "").expect(t, 404)
+}
+
 func TestDamagedBodyIsFoundWhenAsked(t *testing.T) {
 	n := newNode(t, func(c *object.Config, _ *object.Deps) { c.ETagValidatePct = 100 })
 	do(t, n, "PUT", path, "hello", "X-Timestamp", "1795000000", "Content-Type", "a/b").expect(t, 201)

@@ -23,6 +23,30 @@ const maxFooter = 1 << 20
 type footer struct {
 	boundary string
 	parts    *multipart.Reader
+	src      *rememberer
+}
+
+// rememberer keeps the error of a reader, which the parser of MIME headers replaces by its own.
+type rememberer struct {
+	r   io.Reader
+	err error
+}
+
+func (m *rememberer) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	m.err = err
+	return n, err
+}
+
+// failure is the answer to an error that came up in reading the body; answers stay as they are.
+func (f *footer) failure(err error) error {
+	if e, ok := errors.AsType[*reply.Error](err); ok {
+		return e
+	}
+	if f.src != nil && f.src.err != nil && f.src.err != io.EOF {
+		err = f.src.err
+	}
+	return readFailure(err)
 }
 
 // footerOf finds out whether there will be a footer.
@@ -52,10 +76,11 @@ func (f *footer) begin(c *call) (io.Reader, error) {
 		c.w.WriteHeader(http.StatusContinue)
 		delete(h, "X-Obj-Metadata-Footer")
 	}
-	f.parts = multipart.NewReader(c.r.Body, f.boundary)
+	f.src = &rememberer{r: c.r.Body}
+	f.parts = multipart.NewReader(f.src, f.boundary)
 	part, err := f.parts.NextRawPart()
 	if err != nil {
-		return nil, readFailure(err)
+		return nil, f.failure(err)
 	}
 	return part, nil
 }
@@ -70,11 +95,11 @@ func (f *footer) read(c *call) (http.Header, error) {
 		return nil, reply.Raw(http.StatusBadRequest, "couldn't find footer MIME doc")
 	}
 	if err != nil {
-		return nil, readFailure(err)
+		return nil, f.failure(err)
 	}
 	data, err := io.ReadAll(io.LimitReader(part, maxFooter+1))
 	if err != nil {
-		return nil, readFailure(err)
+		return nil, f.failure(err)
 	}
 	if len(data) > maxFooter {
 		return nil, reply.Raw(http.StatusBadRequest, "footer too long")

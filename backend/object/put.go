@@ -46,21 +46,26 @@ func (s *Server) put(c *call) error {
 		return c.failure(err)
 	}
 	defer up.Close()
+	s.beginRead(c)
 	body, err := footer.begin(c)
 	if err != nil {
 		return err
 	}
 	n, sum, err := s.receive(c, body, up)
 	if err != nil {
-		return err
+		return footer.failure(err)
 	}
 	if size >= 0 && n != size {
 		return reply.Status(reply.StatusClientDisconnect).Because(fmt.Errorf("got %d bytes of %d", n, size))
 	}
+	s.beginRead(c)
 	more, err := footer.read(c)
 	if err != nil {
 		return err
 	}
+	// Only now: after a failure the deadline must stay, because net/http reads on to see whether the connection is worth
+	// keeping.
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
 	etag := hex.EncodeToString(sum)
 	if want := wantedETag(c.r.Header, more); want != "" && want != etag {
 		return reply.Status(http.StatusUnprocessableEntity).Because(fmt.Errorf("MD5 is %s, want %s", etag, want))
@@ -153,19 +158,16 @@ func (s *Server) stateBeforePut(c *call) (*store.Info, error) {
 
 // receive copies the body to the disk and returns its length and MD5.
 func (s *Server) receive(c *call, body io.Reader, up store.Upload) (int64, []byte, error) {
-	control := http.NewResponseController(c.w)
 	deadline := time.Now().Add(s.cfg.MaxUploadTime.Duration)
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
 	sum := md5.New()
 	var total int64
 	for {
-		now := time.Now()
-		if now.After(deadline) {
+		if time.Now().After(deadline) {
 			return 0, nil, reply.Status(http.StatusRequestTimeout).Because(errors.New("upload took too long"))
 		}
-		// A caller in this process has no deadlines, and no network that could hang.
-		_ = control.SetReadDeadline(now.Add(s.cfg.ClientTimeout.Duration))
+		s.beginRead(c)
 		n, err := body.Read(*buf)
 		if n > 0 {
 			sum.Write((*buf)[:n])
@@ -175,13 +177,18 @@ func (s *Server) receive(c *call, body io.Reader, up store.Upload) (int64, []byt
 			}
 		}
 		if err == io.EOF {
-			_ = control.SetReadDeadline(time.Time{})
 			return total, sum.Sum(nil), nil
 		}
 		if err != nil {
-			return 0, nil, readFailure(err)
+			return 0, nil, err
 		}
 	}
+}
+
+// beginRead allows the client client_timeout from now for what is read next.
+func (s *Server) beginRead(c *call) {
+	// A caller in this process has no deadlines, and no network that could hang.
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(s.cfg.ClientTimeout.Duration))
 }
 
 // readFailure is the answer to a body that cannot be read.

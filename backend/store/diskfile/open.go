@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/apus-storage/apus/backend/store"
+	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/disk"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/timestamp"
@@ -26,6 +27,9 @@ var errVanished = errors.New("file vanished")
 func (s *Store) Open(ctx context.Context, o store.Object, opt store.OpenOptions) (store.File, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if !apipath.ValidDrive(o.Device) {
+		return nil, fmt.Errorf("device %q: %w", o.Device, store.ErrDeviceMissing)
 	}
 	if s.opt.MountCheck {
 		// Without a mount there may still be files, on the disk that the mount point is on.
