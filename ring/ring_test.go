@@ -219,6 +219,7 @@ func TestBadFilesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	head := func(s string) []byte { return v1(s, 0, 0) }
+	textPort := strings.Replace(dev, "6000", `"6000"`, 1)
 	for name, c := range map[string]struct {
 		data []byte
 		want error
@@ -239,7 +240,7 @@ func TestBadFilesAreRefused(t *testing.T) {
 		"part shift over 32":          {head(`{"devs":[],"part_shift":33,"replica_count":1}`), ring.ErrCorrupt},
 		"no devices":                  {head(`{"part_shift":32,"replica_count":1}`), ring.ErrCorrupt},
 		"device without address":      {head(`{"devs":[{"id":0,"zone":1}],"part_shift":32,"replica_count":1}`), ring.ErrCorrupt},
-		"device with text for a port": {head(`{"devs":[` + strings.Replace(dev, "6000", `"6000"`, 1) + `],"part_shift":32,"replica_count":1}`), ring.ErrCorrupt},
+		"device with text for a port": {head(`{"devs":[` + textPort + `],"part_shift":32,"replica_count":1}`), ring.ErrCorrupt},
 		"partition on a hole":         {head(`{"devs":[null],"part_shift":32,"replica_count":1}`), ring.ErrCorrupt},
 	} {
 		if _, err := ring.Decode(c.data); !errors.Is(err, c.want) {

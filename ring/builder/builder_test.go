@@ -1,7 +1,11 @@
 package builder
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,6 +89,81 @@ func TestFirstRebalanceGivesEveryDeviceItsShare(t *testing.T) {
 			t.Errorf("%s: dispersion %v, want 0", c.name, r.Dispersion)
 		}
 		t.Logf("%s: %+v", c.name, r)
+	}
+}
+
+func TestWhatMayMoveWhen(t *testing.T) {
+	b := build(t, 8, 3, grid(1, 4, 1, 2)...)
+	b.SetMinPartHours(2)
+	rebalance(t, b, "one", start)
+	parts := func(id int) int {
+		d, err := b.Device(id)
+		if err != nil {
+			return 0
+		}
+		return d.Parts
+	}
+	full := parts(0)
+	if err := b.SetWeight(0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if r := rebalance(t, b, "two", start.Add(time.Hour)); r.Moved != 0 || parts(0) != full || r.Balance != MaxBalance {
+		t.Errorf("a drained device gave away partitions that had just moved: %+v", r)
+	}
+	if err := b.Remove(2); err != nil {
+		t.Fatal(err)
+	}
+	if r := rebalance(t, b, "three", start.Add(time.Hour)); r.Moved < full || r.Removed != 1 {
+		t.Errorf("a removed device was not emptied at once: %+v", r)
+	}
+	left := parts(0)
+	rebalance(t, b, "four", start.Add(2*time.Hour))
+	if got := parts(0); got >= left || got == 0 {
+		t.Errorf("after two hours the drained device has %d of %d, want fewer, but those that moved an hour ago", got, left)
+	}
+	rebalance(t, b, "five", start.Add(4*time.Hour))
+	if got := parts(0); got != 0 {
+		t.Errorf("the drained device has %d partitions left", got)
+	}
+}
+
+func TestRefusedRebalanceChangesNothing(t *testing.T) {
+	b := build(t, 4, 3, grid(1, 3, 1, 1)...)
+	rebalance(t, b, "one", start)
+	version := b.Version()
+	if err := b.SetReplicas(3.5); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Rebalance(RebalanceOptions{Now: start}); !errors.Is(err, ErrTooFewDevices) {
+		t.Errorf("3.5 replicas on 3 devices: %v, want %v", err, ErrTooFewDevices)
+	}
+	if b.Version() != version || b.Validate() != nil || len(b.rows) != 3 {
+		t.Errorf("it changed: version %d, %v, %d rows", b.Version(), b.Validate(), len(b.rows))
+	}
+}
+
+func TestOverloadTradesBalanceForDispersion(t *testing.T) {
+	// Two zones of four devices and one of two: a third of the replicas is more than the small zone's fifth by weight.
+	devs := append(inZone(1, 1, 1, 4, 100), append(inZone(1, 2, 1, 4, 100), inZone(1, 3, 1, 2, 100)...)...)
+	var balance, dispersion []float64
+	for _, overload := range []float64{0, 0.1, 0.3, 1} {
+		b := build(t, 10, 3, devs...)
+		if err := b.SetOverload(overload); err != nil {
+			t.Fatal(err)
+		}
+		required, err := b.RequiredOverload()
+		if err != nil || math.Abs(required-2.0/3) > 1e-9 {
+			t.Errorf("required overload %v %v, want two thirds", required, err)
+		}
+		r := rebalance(t, b, "x", start)
+		balance, dispersion = append(balance, r.Balance), append(dispersion, r.Dispersion)
+		if r.Balance > 100*min(overload, required)+1 {
+			t.Errorf("overload %v: balance %v", overload, r.Balance)
+		}
+	}
+	if !slices.IsSorted(balance) || !slices.IsSortedFunc(dispersion, func(a, b float64) int { return cmp.Compare(b, a) }) ||
+		dispersion[3] != 0 {
+		t.Errorf("balance %v, dispersion %v", balance, dispersion)
 	}
 }
 

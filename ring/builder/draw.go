@@ -75,13 +75,16 @@ func (d *drawer) pick(t *tier, at int) {
 }
 
 // split divides every tier's quota between the first partitions, which have one replica more, and the others, such that
-// neither part makes a tier hold more of one partition than planned. It returns what is for the first.
+// neither part makes a tier hold more or less of one partition than planned. It returns what is for the first.
 func (p *plan) split(first, others, total int) map[*tier]int {
 	type bounds struct{ lo, hi int }
 	limit := make(map[*tier]bounds)
 	var measure func(t *tier) bounds
 	measure = func(t *tier) bounds {
-		own := bounds{max(0, t.quota-t.most*others), min(t.quota, t.most*first)}
+		own := bounds{
+			lo: max(t.least*first, t.quota-t.most*others),
+			hi: min(t.quota-t.least*others, t.most*first),
+		}
 		if t.level < levelDevice {
 			var below bounds
 			for _, c := range t.children {

@@ -12,7 +12,7 @@ type replica struct {
 }
 
 // mover changes an assignment step by step towards a plan. A move is legal when it puts no more replicas of the
-// partition into a tier than planned, or than are there already.
+// partition into a tier than planned, or than are there already, and leaves no tier with fewer than planned.
 type mover struct {
 	b        *Builder
 	plan     *plan
@@ -118,6 +118,46 @@ func (m *mover) fits(r replica, t *tier, strict bool) bool {
 	return from != none && m.plan.leaves[from].path[t.level] == t
 }
 
+// anchor returns the lowest tier that r must not leave, because it would hold fewer replicas of the partition than
+// planned; the root if r may go anywhere.
+func (m *mover) anchor(r replica) *tier {
+	from := m.b.rows[r.row][r.part]
+	if from == none {
+		return m.plan.root
+	}
+	path := m.plan.leaves[from].path
+	for level := levelServer; level > levelRoot; level-- {
+		if path[level].least > 0 && m.others(r, path[level]) < path[level].least {
+			return path[level]
+		}
+	}
+	return m.plan.root
+}
+
+// lacking returns the highest tier that holds fewer replicas of r's partition, without r, than planned, nil if there
+// is none.
+func (m *mover) lacking(r replica) *tier {
+	for _, t := range m.plan.firm {
+		if m.others(r, t) < t.least {
+			return t
+		}
+	}
+	return nil
+}
+
+// into finds a legal device for r in a tier, which wants more if possible.
+func (m *mover) into(r replica, t *tier) *tier {
+	for level := m.anchor(r).level + 1; level <= t.level; level++ {
+		if !m.fits(r, t.path[level], true) {
+			return nil
+		}
+	}
+	if to := m.choose(r, t, true, byNeed); to != nil {
+		return to
+	}
+	return m.leastBad(r, t, true)
+}
+
 // pull is what draws replicas to a tier.
 type pull func(*tier) int
 
@@ -163,12 +203,12 @@ func (m *mover) choose(r replica, t *tier, strict bool, strength pull) *tier {
 }
 
 // leastBad finds the device for r that breaks the plan least: first by how far tiers are over, from the regions down,
-// then by how full the device is. With legal set it takes no device that breaks it at all.
-func (m *mover) leastBad(r replica, legal bool) *tier {
+// then by how full the device is. With legal set it takes no device that breaks it at all. It looks below a tier only.
+func (m *mover) leastBad(r replica, within *tier, legal bool) *tier {
 	var best *tier
 	bestOver, bestFull := math.MaxInt, math.Inf(1)
 	for _, leaf := range m.plan.leaves {
-		if leaf == nil || leaf.dev.Weight <= 0 || m.others(r, leaf) > 0 {
+		if leaf == nil || leaf.devices == 0 || leaf.path[within.level] != within || m.others(r, leaf) > 0 {
 			continue
 		}
 		over := 0

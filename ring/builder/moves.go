@@ -1,8 +1,10 @@
 package builder
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 )
 
 var errRebalanceDuringIncrease = fmt.Errorf("%w is under way: finish it before rebalancing", ErrPartPower)
@@ -38,9 +40,15 @@ func (m *mover) place() {
 	shuffle(m.rng, homeless)
 	for i, r := range homeless {
 		m.report("place", i, len(homeless))
-		to := m.choose(r, m.plan.root, true, byNeed)
+		var to *tier
+		if t := m.lacking(r); t != nil {
+			to = m.into(r, t)
+		}
 		if to == nil {
-			to = m.leastBad(r, false)
+			to = m.choose(r, m.plan.root, true, byNeed)
+		}
+		if to == nil {
+			to = m.leastBad(r, m.plan.root, false)
 		}
 		m.put(r, to)
 	}
@@ -56,30 +64,89 @@ func (m *mover) report(step string, done, total int) {
 	}
 }
 
-// disperse moves replicas out of tiers that hold more of a partition than planned. This comes before balance: if no
-// device that it is legal to move to wants more, one that does not gets it.
+// disperse moves replicas out of tiers that hold more of a partition than planned, and into tiers that hold less. This
+// comes before balance: if no device that it is legal to move to wants more, one that does not gets it.
 func (m *mover) disperse() {
 	for i, part := range m.rng.Perm(m.b.Partitions()) {
 		m.report("disperse", i, m.b.Partitions())
-		r, ok := m.worst(uint32(part))
-		if !ok {
+		if m.relieve(uint32(part)) {
 			continue
 		}
-		to := m.choose(r, m.plan.root, true, byNeed)
-		if to == nil {
-			to = m.leastBad(r, true)
+		m.supply(uint32(part))
+	}
+}
+
+// supply moves a replica of a partition into a tier that lacks one.
+func (m *mover) supply(part uint32) {
+	short := m.short(part)
+	if short == nil {
+		return
+	}
+	for _, row := range m.rng.Perm(len(m.b.rows)) {
+		r := replica{part, uint16(row)}
+		if int(part) >= len(m.b.rows[row]) || !m.free(r) {
+			continue
 		}
-		if to != nil {
+		if within := m.anchor(r); within == short || within != short.path[within.level] {
+			continue
+		}
+		if to := m.into(r, short); to != nil {
 			m.put(r, to)
+			return
 		}
 	}
 }
 
-// worst finds the replica of a partition that may be moved and is in the highest tier that holds too many of it; among
-// those of one level the one on the fullest device.
-func (m *mover) worst(part uint32) (replica, bool) {
-	var worst replica
-	at, surplus := levels, 0
+// short returns the highest tier that holds fewer replicas of a partition than planned, nil if there is none.
+func (m *mover) short(part uint32) *tier {
+	for _, t := range m.plan.firm {
+		n := 0
+		for _, row := range m.b.rows {
+			if int(part) < len(row) && m.plan.leaves[row[part]].path[t.level] == t {
+				n++
+			}
+		}
+		if n < t.least {
+			return t
+		}
+	}
+	return nil
+}
+
+// misplaced is a replica in a tier that holds too many of its partition.
+type misplaced struct {
+	replica
+	level   int // of the highest such tier
+	surplus int // of the device it is on
+}
+
+// relieve moves a replica out of a tier that holds too many of a partition. It starts with those in the highest tier,
+// on the fullest device.
+func (m *mover) relieve(part uint32) bool {
+	all := m.crowded(part)
+	slices.SortStableFunc(all, func(a, b misplaced) int {
+		return cmp.Or(cmp.Compare(a.level, b.level), cmp.Compare(b.surplus, a.surplus))
+	})
+	for _, r := range all {
+		within := m.anchor(r.replica)
+		if within.level >= r.level {
+			continue // it could only move inside of the tier that it should leave
+		}
+		to := m.choose(r.replica, within, true, byNeed)
+		if to == nil {
+			to = m.leastBad(r.replica, within, true)
+		}
+		if to != nil {
+			m.put(r.replica, to)
+			return true
+		}
+	}
+	return false
+}
+
+// crowded lists the replicas of a partition that may be moved and are in a tier that holds too many.
+func (m *mover) crowded(part uint32) []misplaced {
+	var all []misplaced
 	for i, row := range m.b.rows {
 		r := replica{part, uint16(i)}
 		if int(part) >= len(row) || !m.free(r) {
@@ -91,16 +158,13 @@ func (m *mover) worst(part uint32) (replica, bool) {
 			continue
 		}
 		for level := levelRegion; level < levelDevice; level++ {
-			if m.others(r, leaf.path[level])+1 <= leaf.path[level].most {
-				continue
+			if m.others(r, leaf.path[level])+1 > leaf.path[level].most {
+				all = append(all, misplaced{r, level, m.surplus(leaf)})
+				break
 			}
-			if s := m.surplus(leaf); level < at || (level == at && s > surplus) {
-				worst, at, surplus = r, level, s
-			}
-			break
 		}
 	}
-	return worst, at < levels
+	return all
 }
 
 // balance moves replicas from devices that have too many to devices that have too few, first directly, then in chains
@@ -161,10 +225,21 @@ func (m *mover) drain(leaf *tier, strength pull) {
 		if m.b.rows[r.row][r.part] != uint32(leaf.dev.ID) || !m.free(r) {
 			continue
 		}
-		if to := m.choose(r, m.plan.root, false, strength); to != nil {
+		if to := m.send(r, leaf, strength); to != nil {
 			m.put(r, to)
 		}
 	}
+}
+
+// send finds a legal device for a replica that leaves a device. A device that is drained may break the plan for it:
+// what it has must go.
+func (m *mover) send(r replica, from *tier, strength pull) *tier {
+	within := m.anchor(r)
+	to := m.choose(r, within, false, strength)
+	if to == nil && from.quota == 0 && within != m.plan.root {
+		to = m.choose(r, m.plan.root, false, strength)
+	}
+	return to
 }
 
 // chain looks for devices that could pass something on to one that has too little, for others that could pass
@@ -225,7 +300,7 @@ func (m *mover) pass(leaf *tier) (replica, *tier) {
 		if m.b.rows[r.row][r.part] != uint32(leaf.dev.ID) || !m.free(r) {
 			continue
 		}
-		if to := m.choose(r, m.plan.root, false, byNear); to != nil {
+		if to := m.send(r, leaf, byNear); to != nil {
 			return r, to
 		}
 	}

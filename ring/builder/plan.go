@@ -65,6 +65,7 @@ type tier struct {
 	target   float64 // as planned: between weighted and wanted, as far as overload allows
 
 	most    int // replicas of one partition that it may hold by the plan
+	least   int // replicas of one partition that it should hold by the plan
 	allowed int // replicas of one partition beyond which dispersion suffers
 
 	quota int // part-replicas that it is to hold
@@ -78,6 +79,7 @@ type tier struct {
 type plan struct {
 	root   *tier
 	leaves []*tier // by device id, nil for holes
+	firm   []*tier // tiers above devices that should hold some replica of every partition, from the top
 }
 
 // planOf builds the tree of all devices. Those without weight are in it, with a share of nothing.
@@ -152,7 +154,12 @@ func (b *Builder) shares() (*plan, error) {
 			t.target = t.weighted + (t.wanted-t.weighted)*min(b.overload, required)/required
 		}
 		t.most = int(math.Ceil(t.target - epsilon))
+		t.least = int(math.Floor(t.target + epsilon))
+		if t.least > 0 && t.level > levelRoot && t.level < levelDevice {
+			p.firm = append(p.firm, t)
+		}
 	})
+	slices.SortStableFunc(p.firm, func(a, b *tier) int { return a.level - b.level })
 	p.root.quota = slots(b.Partitions(), b.replicas)
 	p.root.share(b.Partitions())
 	return p, nil
@@ -265,7 +272,7 @@ func (t *tier) share(partitions int) {
 	var lo, hi []int
 	for _, c := range used {
 		share = append(share, c.target)
-		lo = append(lo, 0)
+		lo = append(lo, min(c.least, c.devices)*partitions)
 		hi = append(hi, min(c.most, c.devices)*partitions)
 	}
 	for i, q := range apportion(t.quota, share, lo, hi) {

@@ -268,12 +268,34 @@ func TestSettledRingsFollowThePlan(t *testing.T) {
 							n++
 						}
 					}
+					if n < at.least {
+						t.Fatalf("replica %d of partition %d: %d replicas in %+v, planned at least %d (target %v)", i, part,
+							n, at.key, at.least, at.target)
+					}
 					if n > at.most {
 						t.Fatalf("replica %d of partition %d: %d replicas in %+v, planned %d (target %v)", i, part, n,
 							at.key, at.most, at.target)
 					}
 				}
 			}
+		}
+	})
+}
+
+func TestFreshRingsStayAsTheyAre(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := topology(t)
+		first, err := b.Rebalance(RebalanceOptions{Seed: "x", Now: start})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.PretendMinPartHoursPassed()
+		again, err := b.Rebalance(RebalanceOptions{Seed: "y", Now: start})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again.Moved > 0 {
+			t.Fatalf("first %+v, again %+v", first, again)
 		}
 	})
 }

@@ -116,8 +116,11 @@ func (s *session) remove() *cobra.Command {
 	return c
 }
 
+// apply changes one device to a value.
+type apply func(b *builder.Builder, id int, value string) error
+
 // setter makes a verb that takes pairs of search values and new values, or options and one new value.
-func (s *session) setter(what string, c *cobra.Command, apply func(b *builder.Builder, id int, value string) error) *cobra.Command {
+func (s *session) setter(what string, c *cobra.Command, apply apply) *cobra.Command {
 	var flags deviceFlags
 	yes := false
 	c.RunE = func(_ *cobra.Command, args []string) error {
@@ -161,9 +164,10 @@ func (s *session) setter(what string, c *cobra.Command, apply func(b *builder.Bu
 
 func (s *session) setWeight() *cobra.Command {
 	return s.setter("weight", &cobra.Command{
-		Use:     "set_weight SEARCH WEIGHT [SEARCH WEIGHT]...",
-		Short:   "Change the weight of devices",
-		Long:    "Changes the weight of devices. With weight 0 a device is drained: it keeps serving while rebalances take away\nwhat it has.",
+		Use:   "set_weight SEARCH WEIGHT [SEARCH WEIGHT]...",
+		Short: "Change the weight of devices",
+		Long: "Changes the weight of devices. With weight 0 a device is drained: it keeps serving while rebalances take\n" +
+			"away what it has.",
 		Example: "  apus ring object.builder set_weight d3 2000\n  apus ring object.builder set_weight z2 0 --yes",
 	}, func(b *builder.Builder, id int, value string) error {
 		w, err := strconv.ParseFloat(value, 64)
@@ -192,7 +196,7 @@ func (s *session) setZone() *cobra.Command {
 	}, integerSetter((*builder.Builder).SetZone, "zone"))
 }
 
-func integerSetter(set func(*builder.Builder, int, int) error, what string) func(*builder.Builder, int, string) error {
+func integerSetter(set func(*builder.Builder, int, int) error, what string) apply {
 	return func(b *builder.Builder, id int, value string) error {
 		n, err := count(value)
 		if err != nil {

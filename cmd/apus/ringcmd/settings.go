@@ -168,7 +168,7 @@ func (s *session) powerVerbs() []*cobra.Command {
 			Args:    cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {
 				if !s.isObjectRing() {
-					return fmt.Errorf("%s is no object ring by its name; only those can change their partition power", s.builderPath)
+					return fmt.Errorf("%s is no object ring by its name; only those can change partition power", s.builderPath)
 				}
 				return s.edit(func(b *builder.Builder) error {
 					if err := f(b); err != nil {
@@ -188,9 +188,7 @@ func (s *session) powerVerbs() []*cobra.Command {
 		verb("prepare_increase_partition_power", "Prepare to double the partitions",
 			"Write and distribute the ring, then relink on all nodes.", (*builder.Builder).PrepareIncrease),
 		verb("increase_partition_power", "Double the partitions",
-			"Write and distribute the ring, then clean up with the relinker on all nodes.", func(b *builder.Builder) error {
-				return b.Increase()
-			}),
+			"Write and distribute the ring, then clean up with the relinker on all nodes.", (*builder.Builder).Increase),
 		verb("cancel_increase_partition_power", "Take back the preparation",
 			"Write and distribute the ring, then clean up with the relinker on all nodes.", (*builder.Builder).CancelIncrease),
 		verb("finish_increase_partition_power", "End the increase after the relinker has cleaned up",
