@@ -3,16 +3,20 @@ package all
 
 import (
 	"github.com/apus-storage/apus/middleware"
+	"github.com/apus-storage/apus/middleware/catcherrors"
 	"github.com/apus-storage/apus/middleware/gatekeeper"
 	"github.com/apus-storage/apus/middleware/healthcheck"
+	"github.com/apus-storage/apus/middleware/listingformats"
 	"github.com/apus-storage/apus/middleware/memcache"
 )
 
 // Filters returns every filter.
 func Filters() []*middleware.Definition {
 	return []*middleware.Definition{
+		catcherrors.Filter,
 		gatekeeper.Filter,
 		healthcheck.Filter,
+		listingformats.Filter,
 		memcache.Filter,
 	}
 }
