@@ -63,6 +63,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c, err} })
 	cmd.AddCommand(serveCommand(), configCommand(), ringcmd.Command(), benchcmd.Command())
 	cmd.AddCommand(serverCommands()...)
+	cmd.AddCommand(daemonCommands()...)
 	return cmd
 }
 

@@ -54,7 +54,7 @@ func serveOne(cmd *cobra.Command, kind, path string, test bool) error {
 	}
 	c := &setup.Server
 	log := c.Logger(os.Stderr).With("server", kind)
-	cluster, rings, err := setup.Cluster(log, clock.System)
+	cluster, rings, err := setup.Cluster(kind == assembly.Proxy, log, clock.System)
 	if err != nil {
 		return err
 	}

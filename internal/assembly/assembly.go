@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,8 @@ const (
 	Account   = "account"
 	Container = "container"
 	Object    = "object"
+	// Expirer is a file of the object expirer's own: its table, and the pipeline for its requests.
+	Expirer = "object-expirer"
 )
 
 // Around is what a server is given besides its file.
@@ -55,10 +58,11 @@ type Around struct {
 
 // A Setup is a server's checked file.
 type Setup struct {
-	Kind   string
-	Plan   *pipeline.Plan
-	Server Default
-	around *Around // filled in by Build, before any definition is built
+	Kind    string
+	Plan    *pipeline.Plan
+	Server  Default
+	Daemons Daemons
+	around  *Around // filled in by Build, before any definition is built
 }
 
 // Default is what a server reads of [DEFAULT].
@@ -96,10 +100,23 @@ func ReadFile(file *config.File, want string) (*Setup, error) {
 	if want != "" && kind != want {
 		return nil, file.Errorf([]string{"pipeline", "main"}, "is the pipeline of a server of kind %s, not %s", kind, want)
 	}
-	s := &Setup{Kind: kind, around: &Around{}, Server: Default{serve.Defaults(), statsd.Defaults()}}
+	return readFile(file, kind, kind == Proxy)
+}
+
+func readFile(file *config.File, kind string, insert bool) (*Setup, error) {
+	s := &Setup{Kind: kind, around: &Around{}, Server: Default{serve.Defaults(), statsd.Defaults()}, Daemons: defaultDaemons()}
+	server := kind
+	if kind == Expirer {
+		server = Proxy
+		s.Server.BindPort = 1 // nobody listens
+	}
+	var err error
 	s.Plan, err = pipeline.Read(file, pipeline.Spec{
-		Server: kind, Insert: kind == Proxy, Registry: s.registry(), Default: &s.Server, Tables: s.tables(),
+		Server: server, Insert: insert, Registry: s.registry(), Default: &s.Server, Tables: s.tables(),
 	})
+	if err == nil && kind == Expirer && slices.Contains(s.Plan.Kinds(), "gatekeeper") {
+		err = file.Errorf([]string{"pipeline", "main", "pipeline"}, "gatekeeper would strip the expirer's own headers; take it out")
+	}
 	return s, err
 }
 
@@ -125,14 +142,14 @@ func kindOf(file *config.File) (string, error) {
 	}
 	kind := strings.TrimSuffix(strings.ReplaceAll(app, "_", "-"), "-server")
 	switch kind {
-	case Proxy, Account, Container, Object:
+	case Account, Container, Object:
 		return kind, nil
+	}
+	if _, ok := file.Section(Expirer); ok {
+		return Expirer, nil
 	}
 	return Proxy, nil
 }
-
-// tables are the top-level tables of daemons that run beside a server of the kind.
-func (s *Setup) tables() map[string]any { return nil }
 
 // registry lists what the server's file may use.
 func (s *Setup) registry() pipeline.Registry {
@@ -193,9 +210,9 @@ func (a *Around) database(h middleware.Host) (dbserver.Deps, func() error) {
 	}, pool.Close
 }
 
-// Cluster loads what all servers of the cluster agree on from the server's swift_dir, and its rings where the server
-// uses them.
-func (s *Setup) Cluster(log *slog.Logger, c clock.Clock) (*swiftconf.Cluster, *Rings, error) {
+// Cluster loads what all servers of the cluster agree on from the server's swift_dir, and with rings its rings: proxies
+// and daemons use them, storage nodes are told where to go.
+func (s *Setup) Cluster(rings bool, log *slog.Logger, c clock.Clock) (*swiftconf.Cluster, *Rings, error) {
 	cluster, err := swiftconf.Load(s.Server.SwiftDir)
 	if err != nil {
 		return nil, nil, err
@@ -203,11 +220,11 @@ func (s *Setup) Cluster(log *slog.Logger, c clock.Clock) (*swiftconf.Cluster, *R
 	if err := cluster.Policies.Supported(); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", cluster.Path, err)
 	}
-	if s.Kind != Proxy {
+	if !rings {
 		return cluster, nil, nil
 	}
-	rings, err := LoadRings(filepath.Clean(s.Server.SwiftDir), cluster.Policies, log, c)
-	return cluster, rings, err
+	r, err := LoadRings(filepath.Clean(s.Server.SwiftDir), cluster.Policies, log, c)
+	return cluster, r, err
 }
 
 // ConnTimeout is the conn_timeout of the server's app, 0 if it has none.

@@ -9,12 +9,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
 	"github.com/apus-storage/apus/backend/account"
+	"github.com/apus-storage/apus/backend/broker"
 	"github.com/apus-storage/apus/backend/container"
+	"github.com/apus-storage/apus/backend/daemon"
 	"github.com/apus-storage/apus/backend/object"
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/config"
@@ -133,9 +136,51 @@ func (e *Embedded) startNodes(a Around) error {
 		return err
 	}
 	e.closers = append(e.closers, objects.Close)
+	if err := e.startDaemons(a, deps.Brokers); err != nil {
+		return err
+	}
 	for port, h := range map[string]http.Handler{accountPort: accounts, containerPort: containers, objectPort: objects} {
 		e.Direct.Handle(net.JoinHostPort(nodeIP, port), h)
 	}
+	return nil
+}
+
+// embeddedInterval is how often daemons look for something to do. What they walk is small and close.
+var embeddedInterval = config.Seconds(5)
+
+// startDaemons starts the background work.
+func (e *Embedded) startDaemons(a Around, pool *broker.Pool) error {
+	c := defaultDaemons()
+	devices := filepath.Join(e.data, "devices")
+	for _, d := range []*daemon.Disks{&c.ContainerUpdater.Disks, &c.ObjectUpdater.Disks} {
+		d.Devices, d.MountCheck = devices, false
+	}
+	c.ObjectExpirer.DequeueFromLegacy = true
+	for _, d := range []*daemon.Config{&c.ContainerUpdater.Config, &c.ObjectUpdater.Config, &c.ObjectExpirer.Config} {
+		d.Interval, d.ReconCachePath = embeddedInterval, filepath.Join(e.data, "recon")
+	}
+	a.Log = quiet(a.Log) // a line each time nothing was done would be all that the log says
+	inner, err := e.Setup.internal(a)
+	if err != nil {
+		return err
+	}
+	e.closers = append(e.closers, inner.Close)
+	cu, err1 := containerUpdater(c.ContainerUpdater, a, pool)
+	ou, err2 := objectUpdater(c.ObjectUpdater, a)
+	ex, err3 := objectExpirer(c.ObjectExpirer, a, inner)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for _, d := range []*daemon.Daemon{cu, ou, ex} {
+		all.Go(func() { d.Run(ctx) })
+	}
+	e.closers = append(e.closers, func() error {
+		stop()
+		all.Wait()
+		return nil
+	})
 	return nil
 }
 
