@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -349,6 +351,38 @@ func TestLiveFollowsItsFile(t *testing.T) {
 	if err := live.Reload(); err != nil || live.Ring().Version() != first.Version() {
 		t.Errorf("reload: %v, version %d", err, live.Ring().Version())
 	}
+}
+
+func TestLiveIsSafeForConcurrentUse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "object.ring.gz")
+	if err := ring.Save(path, load(t, "object"), ring.Format1); err != nil {
+		t.Fatal(err)
+	}
+	var now atomic.Int64
+	live, err := ring.Follow(path, ring.FollowOptions{Interval: 1, Logger: slog.New(slog.DiscardHandler),
+		Clock: clock.Func(func() time.Time { return time.Unix(0, now.Add(1)) })})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 200 {
+				if r := live.Ring(); r.PartPower() != 4 {
+					t.Errorf("part power %d", r.PartPower())
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for i := range 20 {
+			mtime := time.Unix(int64(i), 0)
+			if err := errors.Join(os.Chtimes(path, mtime, mtime), live.Reload()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Wait()
 }
 
 func TestFollowNeedsAFirstRing(t *testing.T) {

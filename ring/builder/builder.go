@@ -96,6 +96,9 @@ func FromRing(r *ring.Ring, minPartHours int) (*Builder, error) {
 		b.nextPartPower = int(next)
 	}
 	b.version = r.Version()
+	if r.DeviceSlots() > math.MaxUint16 {
+		b.idBytes = 4
+	}
 	b.devs = make([]*Device, r.DeviceSlots())
 	for d := range r.Devices() {
 		b.devs[d.ID] = &Device{Device: *d.Clone()}

@@ -192,6 +192,9 @@ func swift(t *testing.T, all []scenario) []outcome {
 }
 
 func TestRingsAreAsGoodAsSwifts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes ten seconds")
+	}
 	all := scenarios()
 	theirs := swift(t, all)
 	var table strings.Builder
