@@ -290,7 +290,7 @@ func (s *Server) describe(b *broker.Account) (http.Header, *reply.Error, error) 
 		h[prefix+"Object-Count"] = []string{strconv.FormatInt(stat.ObjectCount, 10)}
 		h[prefix+"Bytes-Used"] = []string{strconv.FormatInt(stat.BytesUsed, 10)}
 	}
-	m, err := b.Metadata()
+	m, err := info.Metadata()
 	if err != nil {
 		return nil, nil, err
 	}

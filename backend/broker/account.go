@@ -53,7 +53,12 @@ type AccountInfo struct {
 	Hash            string `json:"hash"`
 	ID              string `json:"id"`
 	Status          string `json:"-"`
+
+	metadata string
 }
+
+// Metadata returns everything that is remembered of request headers, deleted names too.
+func (i AccountInfo) Metadata() (Metadata, error) { return ParseMetadata(i.metadata) }
 
 // Deleted reports whether the account counts as deleted: by its status, or because it was deleted after the last PUT
 // and has no containers.
@@ -82,11 +87,11 @@ func (a *Account) Info(r Reading) (info AccountInfo, err error) {
 func readAccountInfo(h *handle) (i AccountInfo, err error) {
 	i, found := AccountInfo{}, false
 	err = h.query(`SELECT account, created_at, put_timestamp, delete_timestamp, status_changed_at, container_count,
-		object_count, bytes_used, hash, id, status FROM account_stat`, nil, func(v []driver.Value) error {
+		object_count, bytes_used, hash, id, status, metadata FROM account_stat`, nil, func(v []driver.Value) error {
 		found = true
 		i = AccountInfo{
 			Account: text(v[0]), CreatedAt: text(v[1]), PutTimestamp: text(v[2]), DeleteTimestamp: text(v[3]), StatusChangedAt: text(v[4]),
-			ContainerCount: integer(v[5]), ObjectCount: integer(v[6]), BytesUsed: integer(v[7]), Hash: text(v[8]), ID: text(v[9]), Status: text(v[10]),
+			ContainerCount: integer(v[5]), ObjectCount: integer(v[6]), BytesUsed: integer(v[7]), Hash: text(v[8]), ID: text(v[9]), Status: text(v[10]), metadata: text(v[11]),
 		}
 		return errStop
 	})
@@ -281,8 +286,8 @@ func (a *Account) mergeItems(file string, items []containerItem, source string, 
 func mergeContainer(h *handle, item containerItem) error {
 	row := item.ContainerRow
 	var found bool
-	err := h.query(`SELECT put_timestamp, delete_timestamp, object_count, bytes_used FROM container
-		WHERE name = ? AND deleted IN (0, 1)`, []any{row.Name}, func(v []driver.Value) error {
+	const old = "SELECT put_timestamp, delete_timestamp, object_count, bytes_used FROM container WHERE name = ?1 AND deleted = "
+	err := h.query(old+"0 UNION ALL "+old+"1", []any{row.Name}, func(v []driver.Value) error {
 		found = true
 		row.PutTimestamp = newest(row.PutTimestamp, text(v[0]), item.noPut)
 		row.DeleteTimestamp = newest(row.DeleteTimestamp, text(v[1]), item.noDelete)

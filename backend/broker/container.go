@@ -67,7 +67,12 @@ type ContainerInfo struct {
 	SyncPoint2              int64  `json:"x_container_sync_point2"`
 	Policy                  int    `json:"storage_policy_index"`
 	DBState                 State  `json:"db_state"`
+
+	metadata string
 }
+
+// Metadata returns everything that is remembered of request headers, deleted names too.
+func (i ContainerInfo) Metadata() (Metadata, error) { return ParseMetadata(i.metadata) }
 
 // Deleted reports whether the container counts as deleted: deleted after the last PUT, and without objects.
 func (i ContainerInfo) Deleted() bool {
@@ -131,7 +136,7 @@ func (c *Container) infoNow() (info ContainerInfo, err error) {
 		if err != nil || info.DBState != Sharded {
 			return err
 		}
-		m, err := c.readMetadata(h)
+		m, err := info.Metadata()
 		if err != nil || !c.isRoot(m) {
 			return err
 		}
@@ -150,7 +155,7 @@ func (c *Container) infoNow() (info ContainerInfo, err error) {
 }
 
 const containerColumns = `account, container, created_at, put_timestamp, delete_timestamp, status, status_changed_at,
-	object_count, bytes_used, reported_put_timestamp, reported_delete_timestamp, reported_object_count, reported_bytes_used, hash, id`
+	object_count, bytes_used, reported_put_timestamp, reported_delete_timestamp, reported_object_count, reported_bytes_used, hash, id, metadata`
 
 func readContainerInfo(h *handle) (i ContainerInfo, err error) {
 	read := func(columns string) error {
@@ -161,7 +166,7 @@ func readContainerInfo(h *handle) (i ContainerInfo, err error) {
 				Account: text(v[0]), Container: text(v[1]), CreatedAt: text(v[2]), PutTimestamp: text(v[3]), DeleteTimestamp: text(v[4]),
 				Status: text(v[5]), StatusChangedAt: text(v[6]), ObjectCount: integer(v[7]), BytesUsed: integer(v[8]),
 				ReportedPutTimestamp: text(v[9]), ReportedDeleteTimestamp: text(v[10]), ReportedObjectCount: integer(v[11]), ReportedBytesUsed: integer(v[12]),
-				Hash: text(v[13]), ID: text(v[14]), SyncPoint1: integer(v[15]), SyncPoint2: integer(v[16]), Policy: int(integer(v[17])),
+				Hash: text(v[13]), ID: text(v[14]), metadata: text(v[15]), SyncPoint1: integer(v[16]), SyncPoint2: integer(v[17]), Policy: int(integer(v[18])),
 			}
 			return errStop
 		})

@@ -55,6 +55,17 @@ func (l *lister) list() error {
 		}
 	}
 	l.endPrefix = increment(o.Prefix)
+	if o.Delimiter != "" {
+		// One lock and one look for a journal for all queries.
+		if _, err := l.h.exec("BEGIN"); err != nil {
+			return err
+		}
+		defer func() {
+			if l.h.commit() != nil {
+				l.h.rollback()
+			}
+		}()
+	}
 	for l.count < o.Limit {
 		query, args := l.query()
 		seen := 0
@@ -73,7 +84,9 @@ func (l *lister) list() error {
 				return nil
 			}
 			l.row(v)
-			l.count++
+			if l.count++; l.count == o.Limit {
+				return errStop
+			}
 			return nil
 		})
 		if err != nil {
@@ -115,6 +128,10 @@ func (l *lister) jump(name, original string) bool {
 }
 
 // query makes the statement for the next turn. There are few different texts, so that handles can keep them prepared.
+//
+// Nothing in them invites SQLite to plan anew for each value: a bare "name > ?" or "LIMIT ?" makes it look at the bound
+// value and compile the statement again whenever that changes, which costs more than the search. The reader stops at the
+// limit by itself.
 func (l *lister) query() (string, []any) {
 	o := &l.o
 	var b strings.Builder
@@ -127,18 +144,18 @@ func (l *lister) query() (string, []any) {
 	b.WriteString(l.where)
 	switch {
 	case o.EndMarker != "" && (o.Prefix == "" || o.EndMarker < l.endPrefix):
-		cond(" AND name < ?", o.EndMarker)
+		cond(" AND name < (?||'')", o.EndMarker)
 	case o.Prefix != "":
-		cond(" AND name < ?", l.endPrefix)
+		cond(" AND name < (?||'')", l.endPrefix)
 	}
 	switch {
 	case l.inclusive:
 		l.inclusive = false
-		cond(" AND name >= ?", o.Marker)
+		cond(" AND name >= (?||'')", o.Marker)
 	case o.Marker != "" && (o.Prefix == "" || o.Marker >= o.Prefix):
-		cond(" AND name > ?", o.Marker)
+		cond(" AND name > (?||'')", o.Marker)
 	case o.Prefix != "":
-		cond(" AND name >= ?", o.Prefix)
+		cond(" AND name >= (?||'')", o.Prefix)
 	}
 	if !o.AllowReserved {
 		b.WriteString(" AND name >= char(1)")
@@ -147,8 +164,7 @@ func (l *lister) query() (string, []any) {
 	if o.Reverse {
 		b.WriteString(" DESC")
 	}
-	b.WriteString(" LIMIT ?")
-	return b.String(), append(args, o.Limit-l.count)
+	return b.String(), args
 }
 
 // increment returns the least text that sorts after every text starting with s: its last character replaced by the

@@ -108,19 +108,15 @@ func (d *database) UpdateMetadata(updates Metadata, check func(Metadata) error) 
 }
 
 func (d *database) readMetadata(h *handle) (Metadata, error) {
-	raw, err := d.readMetadataText(h)
+	var raw string
+	err := h.query("SELECT metadata FROM "+d.k.stat, nil, func(v []driver.Value) error {
+		raw = text(v[0])
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
 	return ParseMetadata(raw)
-}
-
-func (d *database) readMetadataText(h *handle) (raw string, err error) {
-	err = h.query("SELECT metadata FROM "+d.k.stat, nil, func(v []driver.Value) error {
-		raw = text(v[0])
-		return nil
-	})
-	return raw, err
 }
 
 func (d *database) writeMetadata(h *handle, m Metadata) error {

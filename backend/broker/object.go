@@ -285,7 +285,9 @@ func (m *objectMerge) store(h *handle) error {
 const selectObject = "SELECT ROWID, name, created_at, size, content_type, etag, deleted, storage_policy_index FROM object "
 
 func readObject(h *handle, key objectKey) (row ObjectRow, found bool, err error) {
-	err = h.query(selectObject+"WHERE deleted IN (0, 1) AND name = ? AND storage_policy_index = ?", []any{key.name, key.policy},
+	// Two searches of the index: with "deleted IN (0, 1)" SQLite builds a temporary table for the list each time.
+	const match = " AND name = ?1 AND storage_policy_index = ?2"
+	err = h.query(selectObject+"WHERE deleted = 0"+match+" UNION ALL "+selectObject+"WHERE deleted = 1"+match, []any{key.name, key.policy},
 		func(v []value) error {
 			row, found = objectFromValues(v), true
 			return errStop

@@ -140,11 +140,8 @@ func (a *Account) ReplicationInfo() (info AccountReplicationInfo, err error) {
 	if info.MaxRow, err = a.MaxRow(); err != nil {
 		return info, err
 	}
-	err = a.view(Fresh, func(h *handle) error {
-		info.Metadata, err = a.readMetadataText(h)
-		return err
-	})
-	return info, err
+	info.Metadata = info.AccountInfo.metadata
+	return info, nil
 }
 
 // ContainerReplicationInfo is what a replica tells others about itself.
@@ -168,12 +165,10 @@ func (c *Container) ReplicationInfo() (info ContainerReplicationInfo, err error)
 		if info.MaxRow, err = maxRow(h, "object"); err != nil {
 			return err
 		}
-		if info.ShardMaxRow, err = maxRow(h, "shard_range"); err != nil {
-			return err
-		}
-		info.Metadata, err = c.readMetadataText(h)
+		info.ShardMaxRow, err = maxRow(h, "shard_range")
 		return err
 	})
+	info.Metadata = info.ContainerInfo.metadata
 	return info, err
 }
 

@@ -33,7 +33,7 @@ func (s *Server) head(c *dbserver.Call) *reply.Error {
 	if err != nil {
 		return s.finish(b, nil, withHeader(err, header))
 	}
-	if err := s.describeMore(b, info, header); err != nil {
+	if err := s.describeMore(info, header); err != nil {
 		return s.finish(b, nil, err)
 	}
 	return &reply.Error{Code: http.StatusNoContent, Type: l.Type + "; charset=utf-8", Header: header}
@@ -82,7 +82,7 @@ func parse(s string) timestamp.Timestamp {
 }
 
 // describeMore adds what only an existing container has.
-func (s *Server) describeMore(b *broker.Container, info broker.ContainerInfo, header http.Header) error {
+func (s *Server) describeMore(info broker.ContainerInfo, header http.Header) error {
 	put := parse(info.PutTimestamp)
 	header.Set("X-Container-Object-Count", strconv.FormatInt(info.ObjectCount, 10))
 	header.Set("X-Container-Bytes-Used", strconv.FormatInt(info.BytesUsed, 10))
@@ -90,7 +90,7 @@ func (s *Server) describeMore(b *broker.Container, info broker.ContainerInfo, he
 	header.Set("X-Put-Timestamp", put.Normal())
 	header.Set("X-Backend-Sharding-State", string(info.DBState))
 	header.Set("Last-Modified", put.LastModified().UTC().Format(http.TimeFormat))
-	m, err := b.Metadata()
+	m, err := info.Metadata()
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (s *Server) get(c *dbserver.Call) *reply.Error {
 	if err != nil {
 		return s.finish(b, nil, withHeader(err, header))
 	}
-	if err := s.describeMore(b, info, header); err != nil {
+	if err := s.describeMore(info, header); err != nil {
 		return s.finish(b, nil, err)
 	}
 	if !given {
