@@ -364,3 +364,41 @@ func randomRow(r *rand.Rand) ObjectRow {
 	}
 	return row
 }
+
+// TestSwiftsToolsReadOurs runs swift-container-info and swift-account-info on databases of ours.
+func TestSwiftsToolsReadOurs(t *testing.T) {
+	conf := t.TempDir()
+	if err := os.WriteFile(filepath.Join(conf, "swift.conf"), []byte("[swift-hash]\nswift_hash_path_suffix = x\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	pool := newPool(t)
+	c := pool.Container(testPlace(t), "AUTH_a", "caf\u00e9")
+	if err := c.Create(parseTime("1700000000"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.PutObject(ObjectRow{Name: "o", CreatedAt: "1700000001.00000", Size: 77, ContentType: "a/b", ETag: "e"}); err != nil {
+		t.Fatal(err)
+	}
+	a := pool.Account(testPlace(t), "AUTH_a")
+	if err := a.Create(parseTime("1700000000")); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.PutContainer(ContainerRow{Name: "c", PutTimestamp: "1700000001.00000", DeleteTimestamp: "0", ObjectCount: 3, BytesUsed: 78}); err != nil {
+		t.Fatal(err)
+	}
+	for tool, d := range map[string]*database{"swift-container-info": &c.database, "swift-account-info": &a.database} {
+		path, err := exec.LookPath(tool)
+		if err != nil {
+			t.Skipf("needs %s of OpenStack Swift", tool)
+		}
+		cmd := exec.Command(path, "-d", conf, filepath.Join(d.dir, d.hash+".db"))
+		cmd.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8")
+		out, err := cmd.CombinedOutput()
+		want := []string{"Account: AUTH_a", "Deleted: False", map[string]string{"swift-container-info": "Bytes Used: 77", "swift-account-info": "Bytes Used: 78"}[tool]}
+		for _, w := range want {
+			if !strings.Contains(string(out), w) {
+				t.Errorf("%s: %v, lacks %q:\n%s", tool, err, w, out)
+			}
+		}
+	}
+}
