@@ -49,11 +49,7 @@ func (x *exchange) getAccount() (*response, error) {
 	if err := x.checkAccountName(); err != nil {
 		return nil, err
 	}
-	q := parseQuery(x.r.URL.RawQuery)
-	if err := q.checkListing(x.cluster.Limits.AccountListingLimit); err != nil && x.r.Method == http.MethodGet {
-		return nil, err
-	}
-	rawQuery := q.with("format", "json").encode()
+	rawQuery := parseQuery(x.r.URL.RawQuery).with("format", "json").encode()
 	resp := x.read(x.accountTarget(x.path.Account, rawQuery), x.sign(x.clientHeaders(), rawQuery))
 	if resp.status == http.StatusNotFound {
 		if strings.EqualFold(resp.header.Get("X-Account-Status"), "deleted") {
@@ -95,7 +91,7 @@ func (x *exchange) emptyAccount() *response {
 		"Content-Type":              {"application/json; charset=utf-8"},
 		"Content-Length":            {itoa(len(body))},
 		"X-Account-Container-Count": {"0"}, "X-Account-Object-Count": {"0"}, "X-Account-Bytes-Used": {"0"},
-		"X-Timestamp": {now.Normal()}, headerFakeAccount: {"yes"},
+		"X-Timestamp": {now.Normal()}, "X-Put-Timestamp": {now.Normal()}, headerFakeAccount: {"yes"},
 	}}
 	if body != "" {
 		resp.body = fanout.TextBody(body)

@@ -87,7 +87,7 @@ func (resp *response) close() {
 }
 
 func errNoShards(text string) error {
-	return reply.Text(http.StatusNotImplemented, text).Because(errSharded)
+	return plain(http.StatusNotImplemented, text).Because(errSharded)
 }
 
 func pythonBool(b bool) string {
@@ -180,7 +180,7 @@ func (x *exchange) wantedPolicy() (i policy.Index, given bool, err error) {
 	p, ok := x.cluster.Policies.ByName(name)
 	switch {
 	case !ok:
-		return 0, false, reply.Text(http.StatusBadRequest, "Invalid X-Storage-Policy '"+name+"'")
+		return 0, false, plain(http.StatusBadRequest, "Invalid X-Storage-Policy '"+name+"'")
 	case p.Deprecated:
 		return 0, false, reply.Raw(http.StatusBadRequest, "Storage Policy '"+p.Name+"' is deprecated")
 	}
@@ -257,7 +257,7 @@ const maxUpdateBody = 64 << 20
 func (x *exchange) updateContainer() (*response, error) {
 	index, ok := policy.ParseIndex(x.r.Header.Get(headerPolicy))
 	if !ok || x.r.Header.Get(headerPolicy) == "" {
-		return nil, reply.Text(http.StatusBadRequest, "Missing "+headerPolicy+" header")
+		return nil, plain(http.StatusBadRequest, "Missing "+headerPolicy+" header")
 	}
 	body, err := io.ReadAll(io.LimitReader(x.r.Body, maxUpdateBody+1))
 	if err != nil {

@@ -91,10 +91,12 @@ func (x *exchange) options() (*response, error) {
 	methods := x.noun.allowed(false)
 	if !x.originAllowed(cors, origin) || !slices.Contains(methods, x.r.Header.Get("Access-Control-Request-Method")) {
 		refused := x.refusal(unauthorized)
+		refused.header.Del("Www-Authenticate")
 		refused.header.Set("Allow", resp.header.Get("Allow"))
 		return refused, nil
 	}
 	h := resp.header
+	h.Del("Content-Type")
 	allowOrigin(h, cors, origin)
 	if cors.MaxAge != "" {
 		h.Set("Access-Control-Max-Age", string(cors.MaxAge))

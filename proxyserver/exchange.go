@@ -235,7 +235,7 @@ func (x *exchange) checkMeta(k meta.Kind) error {
 // textError makes a refusal of headers an answer.
 func textError(err error) error {
 	if e, ok := err.(interface{ Text() string }); ok {
-		return reply.Text(http.StatusBadRequest, e.Text()).Because(err)
+		return plain(http.StatusBadRequest, e.Text()).Because(err)
 	}
 	return err
 }
@@ -350,13 +350,23 @@ func (x *exchange) write(t fanout.Target, w fanout.Write) *response {
 	return x.fromVerdict(x.nodes.Write(x.r.Context(), t, w))
 }
 
-// fromVerdict makes a response of what nodes have agreed upon. Its text is theirs or the usual one.
-func (x *exchange) fromVerdict(ans *fanout.Answer) *response {
-	e := reply.Status(ans.Status)
-	if text, ok := ans.Text(); ok && text != "" {
-		e = reply.Raw(ans.Status, text)
+// verdictPage is the text of what nodes have agreed upon: theirs, even if it is none, or the usual page where they do
+// not agree.
+func verdictPage(ans *fanout.Answer) *reply.Error {
+	if ans.NoQuorum {
+		return reply.Status(ans.Status)
 	}
-	resp := x.refusal(e)
+	return reply.Raw(ans.Status, ans.Text())
+}
+
+// plain is a refusal in plain text. Swift does not name a charset there.
+func plain(code int, text string) *reply.Error {
+	return &reply.Error{Code: code, Type: "text/plain", Body: text}
+}
+
+// fromVerdict makes a response of what nodes have agreed upon.
+func (x *exchange) fromVerdict(ans *fanout.Answer) *response {
+	resp := x.refusal(verdictPage(ans))
 	for k, v := range ans.Header {
 		if k != "Content-Type" && k != "Content-Length" {
 			resp.header[k] = v

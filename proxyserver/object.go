@@ -195,7 +195,7 @@ func (x *exchange) stamp(h http.Header) (timestamp.Timestamp, error) {
 	}
 	t, err := timestamp.Parse(given)
 	if err != nil {
-		return t, reply.Text(http.StatusBadRequest,
+		return t, plain(http.StatusBadRequest,
 			"X-Timestamp should be a UNIX timestamp float value; was '"+given+"'").Because(err)
 	}
 	h["X-Timestamp"] = []string{t.Internal()}

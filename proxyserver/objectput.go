@@ -23,7 +23,7 @@ func (x *exchange) putObject() (*response, error) {
 	onlyNew := false
 	if _, ok := x.r.Header["If-None-Match"]; ok {
 		if onlyNew = hasStar(meta.Value(x.r.Header, "If-None-Match")); !onlyNew {
-			return nil, reply.Text(http.StatusBadRequest, "If-None-Match only supports *")
+			return nil, plain(http.StatusBadRequest, "If-None-Match only supports *")
 		}
 	}
 	p, err := x.locate()
@@ -81,11 +81,7 @@ func (x *exchange) footers() http.Header {
 
 // stored makes the answer to an upload.
 func (x *exchange) stored(ans *fanout.Answer, now timestamp.Timestamp) *response {
-	e := reply.Status(ans.Status)
-	if text, ok := ans.Text(); ok && text != "" {
-		e = reply.Raw(ans.Status, text)
-	}
-	resp := x.refusal(e)
+	resp := x.refusal(verdictPage(ans))
 	if etag := ans.Header.Get("Etag"); etag != "" {
 		resp.header["Etag"] = []string{strings.Trim(etag, `"`)}
 	}
@@ -139,13 +135,13 @@ func (x *exchange) setContentType(h http.Header) {
 func (x *exchange) checkCreation(h http.Header, now timestamp.Timestamp) (*queueEntry, error) {
 	limits := x.cluster.Limits
 	if x.r.ContentLength > limits.MaxFileSize {
-		return nil, reply.Text(http.StatusRequestEntityTooLarge, "Your request is too large.")
+		return nil, plain(http.StatusRequestEntityTooLarge, "Your request is too large.")
 	}
 	if x.noLength() {
-		return nil, reply.Text(http.StatusLengthRequired, "Missing Content-Length header.")
+		return nil, plain(http.StatusLengthRequired, "Missing Content-Length header.")
 	}
 	if n := len(x.path.Object); n > limits.MaxObjectNameLength {
-		return nil, reply.Textf(http.StatusBadRequest, "Object name length of %d longer than %d", n, limits.MaxObjectNameLength)
+		return nil, plain(http.StatusBadRequest, fmt.Sprintf("Object name length of %d longer than %d", n, limits.MaxObjectNameLength))
 	}
 	queue, err := x.resolveExpiry(h, now)
 	if err != nil {
@@ -153,7 +149,7 @@ func (x *exchange) checkCreation(h http.Header, now timestamp.Timestamp) (*queue
 	}
 	contentType := meta.Value(h, "Content-Type")
 	if !apipath.ValidUTF8(contentType, false) {
-		return nil, reply.Text(http.StatusBadRequest, "Invalid Content-Type")
+		return nil, plain(http.StatusBadRequest, "Invalid Content-Type")
 	}
 	if err := x.checkMeta(meta.Object); err != nil {
 		return nil, err
@@ -161,7 +157,7 @@ func (x *exchange) checkCreation(h http.Header, now timestamp.Timestamp) (*queue
 	if _, params, ok := strings.Cut(contentType, ";"); ok {
 		for p := range strings.SplitSeq(params, ";") {
 			if strings.HasPrefix(strings.TrimLeft(p, " \t"), "swift_") && !truthy(x.r, headerTypeOverridden) {
-				return nil, reply.Text(http.StatusBadRequest, "Invalid Content-Type, swift_* is not a valid parameter name.")
+				return nil, reply.Raw(http.StatusBadRequest, "Invalid Content-Type, swift_* is not a valid parameter name.")
 			}
 		}
 	}

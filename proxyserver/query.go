@@ -75,7 +75,7 @@ var listingParams = [...]string{"marker", "end_marker", "prefix", "delimiter", "
 func (q query) checkListing(limit int) error {
 	for _, name := range listingParams {
 		if v := q.get(name); !utf8.ValidString(v) {
-			return reply.Raw(http.StatusBadRequest, `"`+name+`" parameter not valid UTF-8`)
+			return plain(http.StatusBadRequest, `"`+name+`" parameter not valid UTF-8`)
 		}
 	}
 	if n, ok := digits(q.get("limit")); ok && n > limit {

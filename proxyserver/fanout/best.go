@@ -80,7 +80,7 @@ func (d *Dispatcher) best(ctx context.Context, t Target, method string, vs []ver
 		if ctx.Err() == nil {
 			d.log.ErrorContext(ctx, "no quorum of storage nodes", "kind", t.Kind, "method", method, "path", t.Path, "statuses", statuses)
 		}
-		a = &Answer{Status: http.StatusServiceUnavailable, Header: http.Header{}, Body: TextBody("")}
+		a = &Answer{Status: http.StatusServiceUnavailable, Header: http.Header{}, Body: TextBody(""), NoQuorum: true}
 	}
 	a.Statuses = statuses
 	return a

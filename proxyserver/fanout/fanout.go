@@ -141,16 +141,16 @@ type Answer struct {
 	// Good says that a node has given what was asked for; its head is to be passed on. Otherwise Status is what nodes
 	// have agreed upon, or 503.
 	Good bool
+	// NoQuorum says that they have not agreed upon anything: Status is 503, and there is no text.
+	NoQuorum bool
 	// Statuses are those of all nodes that a Write was decided by, 503 for each that did not answer.
 	Statuses []int
 }
 
 // Text returns the body of an answer that is not Good.
-func (a *Answer) Text() (string, bool) {
-	if t, ok := a.Body.(textBody); ok {
-		return t.text, true
-	}
-	return "", false
+func (a *Answer) Text() string {
+	t, _ := a.Body.(textBody)
+	return t.text
 }
 
 // request makes the request to one node. h is shared by all nodes and not changed by any.
