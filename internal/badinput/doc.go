@@ -43,9 +43,15 @@
 //
 // # Rules of comparison
 //
-// Status codes, all headers and bodies are compared, except: reason phrases; Date, Connection and Keep-Alive, ids of
+// Status codes, all headers (lists such as Allow as sets) and bodies are compared, except: reason phrases; Date, Connection and Keep-Alive, ids of
 // transactions; Content-Length of a 204 and Content-Type and Content-Length of a 304 (HTTP forbids or suppresses them,
-// OpenStack Swift sends some); per-policy account statistics. After each case a plain request must still be answered.
+// OpenStack Swift sends some); per-policy account statistics. After each case a plain request must still be answered,
+// and an answer must come within seconds. More answers than wanted are a failure: bytes of a body must never be taken for
+// a request.
+//
+// "< 400 (below the proxy)" is an answer without a transaction id: the HTTP server refused before the proxy saw the
+// request. Which status it chooses for that (400, 414, 417, 431, 501, 505), with what body, or whether it only closes the
+// connection, is not compared.
 //
 // # Recording
 //

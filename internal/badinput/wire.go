@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	answerBound = 20 * time.Second // within which a whole answer must have come
+	answerBound = 10 * time.Second // within which an answer must begin, and then end
 	closeBound  = 10 * time.Second // within which a connection must end that the client has closed on its side
 	// malformedMark stands for an answer that no client can parse.
 	malformedMark = "[malformed answer]"
