@@ -8,6 +8,8 @@ import (
 	"github.com/apus-storage/apus/middleware/healthcheck"
 	"github.com/apus-storage/apus/middleware/listingformats"
 	"github.com/apus-storage/apus/middleware/memcache"
+	"github.com/apus-storage/apus/middleware/metrics"
+	"github.com/apus-storage/apus/middleware/tempauth"
 )
 
 // Filters returns every filter.
@@ -18,5 +20,7 @@ func Filters() []*middleware.Definition {
 		healthcheck.Filter,
 		listingformats.Filter,
 		memcache.Filter,
+		metrics.Filter,
+		tempauth.Filter,
 	}
 }
