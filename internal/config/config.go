@@ -12,13 +12,13 @@
 //		TokenLife config.Duration `toml:"token_life"`
 //		// Hosts to trust.
 //		Hosts config.List `toml:"hosts"`
-//		// Every key that starts with user_, keyed by the rest of its name.
+//		// Every key that starts with user_, keyed by what the star stands for.
 //		Users map[string]string `toml:"user_*" secret:"true"`
 //	}
 //
 // A field tagged secret is never shown.
 //
-// Strings, booleans, integers, floats, [Duration], [Size], [List], slices of strings, maps of prefixed keys and anything with
+// Strings, booleans, integers, floats, [Duration], [Size], [List], slices of strings, maps for keys with a star and anything with
 // UnmarshalText are understood. A number may be written as a string, as Swift's INI files have it, and a boolean as any
 // of Swift's words for it. If the struct has a method Validate() error, it is called at the end; errors made with
 // [Invalid] point at their key's line.

@@ -101,7 +101,7 @@ func (s Section) Decode(into any, shared Section, ignore ...string) (Report, err
 }
 
 type field struct {
-	key    string // with a trailing * for a map of prefixed keys
+	key    string // with a * for a map of keys that share a beginning or an end
 	secret bool   // not to be shown
 	value  reflect.Value
 	source map[string]string // key -> file:line of what was set
@@ -164,12 +164,20 @@ func (d *decoder) find(key string) *field {
 		}
 	}
 	for i := range d.fields {
-		f := &d.fields[i]
-		if prefix, ok := strings.CutSuffix(f.key, "*"); ok && strings.HasPrefix(key, prefix) && len(key) > len(prefix) {
-			return f
+		if _, ok := d.fields[i].wild(key); ok {
+			return &d.fields[i]
 		}
 	}
 	return nil
+}
+
+// wild returns the part of key that the star in the field's own key stands for.
+func (f *field) wild(key string) (string, bool) {
+	prefix, suffix, ok := strings.Cut(f.key, "*")
+	if !ok || len(key) <= len(prefix)+len(suffix) || !strings.HasPrefix(key, prefix) || !strings.HasSuffix(key, suffix) {
+		return "", false
+	}
+	return key[len(prefix) : len(key)-len(suffix)], true
 }
 
 func (d *decoder) apply(s Section, shared bool) {
@@ -198,7 +206,7 @@ func (s Section) place(key string) string {
 func (d *decoder) unknown(key string) {
 	var known []string
 	for _, f := range d.fields {
-		known = append(known, strings.TrimSuffix(f.key, "*"))
+		known = append(known, strings.Trim(f.key, "*"))
 	}
 	problem := "unknown key"
 	if n := Nearest(key, known); n != "" {
@@ -228,7 +236,7 @@ func (d *decoder) locate(err error) {
 }
 
 func (f *field) set(key string, raw any) error {
-	prefix, ok := strings.CutSuffix(f.key, "*")
+	part, ok := f.wild(key)
 	if !ok {
 		return assign(f.value, raw)
 	}
@@ -241,7 +249,7 @@ func (f *field) set(key string, raw any) error {
 	for _, k := range f.value.MapKeys() {
 		m.SetMapIndex(k, f.value.MapIndex(k))
 	}
-	m.SetMapIndex(reflect.ValueOf(key[len(prefix):]), elem)
+	m.SetMapIndex(reflect.ValueOf(part), elem)
 	f.value.Set(m)
 	return nil
 }
@@ -374,9 +382,9 @@ func (f *field) describe(r *Report) {
 	if f.value.Type() == sectionMap {
 		return // its owner reports it
 	}
-	if prefix, ok := strings.CutSuffix(f.key, "*"); ok {
+	if strings.Contains(f.key, "*") {
 		for _, k := range sortedMapKeys(f.value) {
-			r.Options = append(r.Options, f.option(prefix+k.String(), f.value.MapIndex(k)))
+			r.Options = append(r.Options, f.option(strings.Replace(f.key, "*", k.String(), 1), f.value.MapIndex(k)))
 		}
 		return
 	}

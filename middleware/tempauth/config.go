@@ -24,9 +24,9 @@ type Config struct {
 	ResellerPrefix config.List `toml:"reseller_prefix"`
 	// A group that a user needs, besides belonging to an account, to own what is in it.
 	RequireGroup string `toml:"require_group"`
-	// The same for the accounts of one reseller prefix: require_group_SERVICE = "service". An empty group lifts
+	// The same for the accounts of one reseller prefix: SERVICE_require_group = "service". An empty group lifts
 	// require_group for that prefix.
-	RequireGroups map[string]string `toml:"require_group_*"`
+	RequireGroups map[string]string `toml:"*_require_group"`
 	// Where tokens are to be had.
 	AuthPrefix string `toml:"auth_prefix"`
 	// How long a token is good for.
@@ -67,7 +67,7 @@ func (c *Config) Validate() error {
 	prefixes := c.prefixes()
 	for name := range c.RequireGroups {
 		if p := resellerPrefix(name); !slices.Contains(prefixes, p) {
-			errs = append(errs, config.Invalid("require_group_"+name, "%s is not in reseller_prefix", name))
+			errs = append(errs, config.Invalid(name+"_require_group", "%s is not in reseller_prefix", name))
 		}
 	}
 	_, err := c.users()

@@ -73,7 +73,7 @@ func TestRefusedOptions(t *testing.T) {
 		`token_life = 0`:                             "filter.tempauth.token_life: must be at least 1 second",
 		`auth_prefix = "/"`:                          `filter.tempauth.auth_prefix: want a path such as /auth/, have "/"`,
 		`storage_url_scheme = "ws"`:                  `want default, http or https, have "ws"`,
-		`require_group_X = "g"`:                      "filter.tempauth.require_group_X: X is not in reseller_prefix",
+		`X_require_group = "g"`:                      "filter.tempauth.X_require_group: X is not in reseller_prefix",
 		`fernet_key_1 = "abc"`:                       "filter.tempauth.fernet_key_1: unknown key",
 		`allow_overrides = "maybe"`:                  "filter.tempauth.allow_overrides: want true or false",
 		"user_a_b = \"key\"\nuser64_YQ_Yg = \"key\"": "filter.tempauth.user64_YQ_Yg: the user is there already",

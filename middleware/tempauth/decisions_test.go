@@ -21,7 +21,7 @@ import (
 // The configuration under which testdata/decisions.json was recorded.
 const section = `
 reseller_prefix = "AUTH, SERVICE"
-require_group_SERVICE = "service"
+SERVICE_require_group = "service"
 user_admin_admin = "admin .admin .reseller_admin"
 user_admin_auditor = "admin_ro .reseller_reader"
 user_test_tester = "testing .admin"

@@ -2,7 +2,7 @@
 //
 //	[filter.tempauth]
 //	reseller_prefix = "AUTH, SERVICE"
-//	require_group_SERVICE = "service"
+//	SERVICE_require_group = "service"
 //	token_life = 86400
 //	user_admin_admin = "secret .admin .reseller_admin"      # user_ACCOUNT_USER = "key group ... [storage URL]"
 //	user_test_tester = "testing .admin"
