@@ -1,13 +1,17 @@
 package object_test
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/apus-storage/apus/internal/pickle"
 )
 
 // goldenCase is a request to Swift's object server and its answer.
@@ -103,5 +107,54 @@ func compare(t *testing.T, tc goldenCase, got http.Header, body string) {
 		if _, ok := want[name]; !ok {
 			t.Errorf("header %s: %q, want none", name, got[name])
 		}
+	}
+}
+
+// TestStoresTheBytesOfHeaders compares what is stored for header names and values that are not ASCII with what Swift's
+// object server has stored for the same.
+func TestStoresTheBytesOfHeaders(t *testing.T) {
+	data, err := os.ReadFile("testdata/server_written_utf8_metadata.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want struct {
+		Path  string
+		Xattr string `json:"xattr_hex"`
+	}
+	if err := json.Unmarshal(data, &want); err != nil {
+		t.Fatal(err)
+	}
+	n := newNode(t, nil)
+	do(t, n, "PUT", "/sdb1/13/AUTH_test/c/caf%C3%A9", "hi", "X-Timestamp", "1795000000.00000", "Content-Type", "text/plain",
+		"x-object-meta-na\xc3\xafve", "caf\xc3\xa9 \xe2\x98\x83", "X-Object-Meta-Bad", "\xff\xfe", "X-Object-Meta-Empty", "",
+		"X-Object-Meta-Lower-Case", "MiXed", "X-Robots-Tag", "no", "X-Foo", "dropped").expect(t, 201)
+	f, err := n.memory.Open("/srv/node/sdb1/"+want.Path, os.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	buf := make([]byte, 65536)
+	size, err := f.Xattr("user.swift.metadata", buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := hex.DecodeString(want.Xattr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The order differs: Go does not keep that of headers.
+	items := func(data []byte) map[string]string {
+		kvs, err := pickle.DecodeMetadata(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := map[string]string{}
+		for _, kv := range kvs {
+			m[kv.Key] = kv.Value
+		}
+		return m
+	}
+	if got, want := items(buf[:size]), items(theirs); !maps.Equal(got, want) {
+		t.Errorf("stored %q\nwant %q", got, want)
 	}
 }

@@ -32,15 +32,9 @@ func (s *Server) post(c *call) error {
 	}
 	info := f.Info()
 	_ = f.Close() // opened for reading
-	contentType := c.r.Header.Get("Content-Type")
-	var contentTypeAt timestamp.Timestamp
-	if contentType != "" {
-		contentTypeAt = c.at
-		if v := c.r.Header.Get("Content-Type-Timestamp"); v != "" {
-			if contentTypeAt, err = timestamp.Parse(v); err != nil {
-				return text(http.StatusBadRequest, "Invalid Content-Type-Timestamp header")
-			}
-		}
+	contentType, contentTypeAt, err := newContentType(c)
+	if err != nil {
+		return err
 	}
 	newMetadata, newType := c.at.After(info.Timestamp), contentTypeAt.After(info.ContentTypeAt)
 	if !newMetadata && (!newType || info.Changed == nil) {
@@ -75,6 +69,23 @@ func (s *Server) post(c *call) error {
 		}
 	}
 	return reply.Status(http.StatusAccepted)
+}
+
+// newContentType reads the content type that the request sets and its time, nothing and long ago if it sets none.
+func newContentType(c *call) (string, timestamp.Timestamp, error) {
+	contentType := c.r.Header.Get("Content-Type")
+	if contentType == "" {
+		return "", timestamp.Timestamp{}, nil
+	}
+	v := c.r.Header.Get("Content-Type-Timestamp")
+	if v == "" {
+		return contentType, c.at, nil
+	}
+	at, err := timestamp.Parse(v)
+	if err != nil {
+		return "", at, text(http.StatusBadRequest, "Invalid Content-Type-Timestamp header")
+	}
+	return contentType, at, nil
 }
 
 // newDeleteAt reads when the object is to expire, 0 for never.

@@ -31,6 +31,8 @@ func stopped() clock.Clock { return clock.Func(func() time.Time { return storete
 type memory struct {
 	memory *disk.Memory
 	faults *disk.Faults
+	// named makes a file system that has no unnamed files.
+	named bool
 }
 
 func newMemory(t *testing.T) storetest.Medium {
@@ -46,10 +48,23 @@ func newMemory(t *testing.T) storetest.Medium {
 
 func (m *memory) Start(t *testing.T) store.Store {
 	m.faults = disk.NewFaults(m.memory, nil)
+	m.CrashAt(1 << 62)
 	return newStore(t, m.faults, "/srv/node")
 }
 
-func (m *memory) CrashAt(n int64)     { m.faults.SetHook(disk.CrashAt(n)) }
+func (m *memory) CrashAt(n int64) {
+	crash := disk.CrashAt(n)
+	m.faults.SetHook(func(op disk.Op) error {
+		if err := crash(op); err != nil {
+			return err
+		}
+		if m.named && op.Kind == "unnamed" {
+			return disk.ErrNoUnnamed
+		}
+		return nil
+	})
+}
+
 func (m *memory) Ops() int64          { return m.faults.Count() }
 func (m *memory) Recover(seed uint64) { m.faults.PowerOff(); m.memory.Crash(seed) }
 
@@ -62,6 +77,14 @@ func newStore(t testing.TB, fsys disk.FS, devices string) *diskfile.Store {
 }
 
 func TestConform(t *testing.T) { storetest.Run(t, newMemory) }
+
+func TestConformWithoutUnnamedFiles(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Medium {
+		m := newMemory(t).(*memory)
+		m.named = true
+		return m
+	})
+}
 
 // kernel is a Medium of real files. Its power does not fail.
 type kernel struct {

@@ -20,8 +20,12 @@
 // and as many parents as the call made are synced. That a directory somebody else made a moment ago is durable, too,
 // when one inside it is synced, is left to the file system; those with a journal (ext4, XFS, btrfs) do that.
 //
-// Older files are removed only after a newer one is durable. Nothing is synced while a lock is held, apart from
-// hashes.pkl, which only replication waits for.
+// Older files are removed only after a newer one is durable. No lock is held while an object is synced. The one lock that
+// an upload takes, a partition's, for noting its suffix, is held elsewhere while hashes.pkl is replaced, which takes two
+// syncs and happens once in a replication pass; Swift does the same, and must not see a state between the two.
+//
+// hashes.invalid is not synced, as in Swift: after a power failure a replicator may miss a change until the next one below
+// the same suffix. The change itself is safe.
 //
 // # Non-goals
 //
