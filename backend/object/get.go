@@ -98,8 +98,15 @@ func (s *Server) describe(h http.Header, info *store.Info) {
 	}
 	set("Etag", `"`+info.ETag+`"`)
 	set("Last-Modified", info.Timestamp.LastModified().Format(http.TimeFormat))
-	set("X-Timestamp", info.Timestamp.Normal())
-	newest, data := info.Timestamp.Internal(), info.Data.Internal()
+	newest := info.Timestamp.Internal()
+	data, normal := newest, newest // of nearly every object all three are the same
+	if info.Data != info.Timestamp {
+		data = info.Data.Internal()
+	}
+	if info.Timestamp.Offset() != 0 {
+		normal = info.Timestamp.Normal()
+	}
+	set("X-Timestamp", normal)
 	set("X-Backend-Timestamp", newest)
 	set("X-Backend-Data-Timestamp", data)
 	set("X-Backend-Durable-Timestamp", data)
