@@ -54,7 +54,7 @@ func New(c Config, d Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{deps: d}
-	s.Frame = dbserver.Frame{Config: c.Config, Deps: d, Name: "account-server", Least: apipath.LevelAccount}
+	s.Frame = dbserver.Frame{Config: c.Config, Deps: d, Least: apipath.LevelAccount}
 	s.Verbs = map[string]dbserver.Verb{
 		"PUT":    {Serve: s.put, Most: apipath.LevelContainer, Timed: true, TimeOptional: apipath.LevelContainer, Writing: true},
 		"POST":   {Serve: s.post, Most: apipath.LevelAccount, Timed: true, Writing: true},

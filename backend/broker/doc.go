@@ -28,6 +28,9 @@
 // locks (POSIX, rollback journal, never WAL) protect the file. Every use of a cached handle checks that the path still
 // names the file that was opened, so a database that another process removed or replaced is noticed.
 //
+// Operations take no context. A write that has begun is finished, whether or not its client still waits: half a change
+// is what the other replicas would then have to repair. Waits for locks are bounded by the options of the Pool.
+//
 // This process must not open and close a database file other than through this package: POSIX drops all locks of a
 // process on a file when any descriptor of it is closed.
 //

@@ -230,7 +230,9 @@ func (p *Pool) write(file string, wait time.Duration, fn func(*handle) error) er
 	if err := h.begin(wait); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
+	h.broken = true // should fn panic, the handle must not be used again with its transaction open
 	err = fn(h)
+	h.broken = false
 	p.step("before commit")
 	if err == nil {
 		err = h.commit()

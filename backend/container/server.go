@@ -74,7 +74,7 @@ func New(c Config, d Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: c, deps: d}
-	s.Frame = dbserver.Frame{Config: c.Config, Deps: d.Deps, Name: "container-server", Least: apipath.LevelContainer}
+	s.Frame = dbserver.Frame{Config: c.Config, Deps: d.Deps, Least: apipath.LevelContainer}
 	s.Verbs = map[string]dbserver.Verb{
 		"PUT":    {Serve: s.put, Most: apipath.LevelObject, Timed: true, Writing: true},
 		"POST":   {Serve: s.post, Most: apipath.LevelContainer, Timed: true, Writing: true},

@@ -112,8 +112,6 @@ type Verb struct {
 type Frame struct {
 	Config Config
 	Deps   Deps
-	// Name is "account-server" or "container-server".
-	Name string
 	// Least is the level of the paths that the server is about.
 	Least apipath.Level
 	Verbs map[string]Verb
