@@ -14,6 +14,7 @@ import (
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/constraint"
 	"github.com/apus-storage/apus/internal/hashpath"
+	"github.com/apus-storage/apus/internal/ini"
 	"github.com/apus-storage/apus/internal/policy"
 )
 
@@ -230,20 +231,20 @@ func FuzzParseINI(f *testing.F) {
 		file, err := config.Parse("f", asTOML(sections))
 		if err != nil {
 			// One name cannot be a section's number and a section's option, which the reader of the TOML reports.
-			if slices.ContainsFunc(sections, func(s *iniSection) bool { return s.name == policySection }) {
+			if slices.ContainsFunc(sections, func(s *ini.Section) bool { return s.Name == policySection }) {
 				return
 			}
 			t.Fatalf("%q becomes TOML that does not parse: %v\n%s", text, err, asTOML(sections))
 		}
 		for _, s := range sections {
-			path := []string{string(latin1Text(s.name))}
-			if number, ok := strings.CutPrefix(s.name, policySection+":"); ok {
+			path := []string{string(latin1Text(s.Name))}
+			if number, ok := strings.CutPrefix(s.Name, policySection+":"); ok {
 				path = []string{policySection, string(latin1Text(number))}
 			}
 			section, _ := file.Section(path...)
-			for _, o := range s.options {
-				if got, ok := section.String(string(latin1Text(o.key))); !ok || string(fromLatin1(got)) != o.value {
-					t.Errorf("%q: option %q of %q is %q after the detour, want %q", text, o.key, s.name, got, o.value)
+			for _, o := range s.Options {
+				if got, ok := section.String(string(latin1Text(o.Key))); !ok || string(fromLatin1(got)) != o.Value {
+					t.Errorf("%q: option %q of %q is %q after the detour, want %q", text, o.Key, s.Name, got, o.Value)
 				}
 			}
 		}
