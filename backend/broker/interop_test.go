@@ -402,3 +402,83 @@ func TestSwiftsToolsReadOurs(t *testing.T) {
 		}
 	}
 }
+
+// TestSwiftAndWeWriteAtOnce has both append and merge on one database at the same time.
+func TestSwiftAndWeWriteAtOnce(t *testing.T) {
+	s := startSwift(t)
+	c := newPool(t).Container(testPlace(t), "AUTH_a", "c")
+	if err := c.Create(parseTime("1700000000"), 0); err != nil {
+		t.Fatal(err)
+	}
+	const each = 1500 // enough for both to overflow the pending file
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range each {
+			if err := c.PutObject(ObjectRow{Name: fmt.Sprintf("ours-%04d", i), CreatedAt: "1700000001.00000", Size: 1, ContentType: "a/b", ETag: "e"}); err != nil {
+				t.Errorf("put row %d: %v", i, err)
+			}
+			if i%100 == 0 {
+				if _, err := c.Info(StaleOK); err != nil {
+					t.Errorf("info: %v", err)
+				}
+			}
+		}
+	}()
+	var rows [][]any
+	for i := range each {
+		rows = append(rows, []any{fmt.Sprintf("swift-%04d", i), "1700000001.00000", 1, "a/b", "e"})
+	}
+	for i := 0; i < each; i += 100 {
+		s.run(s.on(c, "put-objects", map[string]any{"rows": rows[i : i+100]}), nil)
+		s.run(s.on(c, "container-info", nil), nil)
+	}
+	<-done
+	if info := must(c.Info(Fresh))(t); info.ObjectCount != 2*each {
+		t.Errorf("%d objects, want %d", info.ObjectCount, 2*each)
+	}
+	checkConsistent(t, c)
+}
+
+// TestSwiftSeesTheSameSharding compares infos along the way of a container from unsharded to sharded.
+func TestSwiftSeesTheSameSharding(t *testing.T) {
+	s := startSwift(t)
+	c := newPool(t).Container(install(t, "shard", "containers"), "AUTH_test", "shardme")
+	compare := func(what string, state State, objects int64) {
+		t.Helper()
+		var theirs struct{ Info any }
+		s.run(s.on(c, "container-info", nil), &theirs)
+		info := must(c.Info(Fresh))(t)
+		if got := asMap(t, info); !cmp.Equal(got, theirs.Info) {
+			t.Errorf("%s: info (-swift +ours):\n%s", what, cmp.Diff(theirs.Info, got))
+		}
+		if info.DBState != state || info.ObjectCount != objects {
+			t.Errorf("%s: got %s with %d objects, want %s with %d", what, info.DBState, info.ObjectCount, state, objects)
+		}
+	}
+	merge := func(change func(*ShardRange)) {
+		t.Helper()
+		ranges := must(c.ShardRanges(ShardQuery{}))(t)
+		for i := range ranges {
+			change(&ranges[i])
+		}
+		if err := c.MergeShardRanges(ranges); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compare("two databases", Sharding, 10)
+	merge(func(r *ShardRange) { r.State, r.StateTimestamp = RangeActive, "1700000200.00000" })
+	compare("active ranges", Sharding, 10)
+	files := must(c.Files())(t)
+	if err := os.Remove(files[0]); err != nil {
+		t.Fatal(err)
+	}
+	compare("one database with an epoch", Sharded, 10)
+	if empty := must(c.Empty())(t); empty {
+		t.Error("a container whose shards hold objects is called empty")
+	}
+	merge(func(r *ShardRange) { r.ObjectCount, r.BytesUsed, r.MetaTimestamp = 5, 7, "1700000300.00000" })
+	compare("new counts", Sharded, 15)
+	merge(func(r *ShardRange) { r.Deleted, r.Timestamp = 1, "1700000400.00000" })
+	compare("no ranges", Collapsed, 0)
+}

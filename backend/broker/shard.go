@@ -213,8 +213,8 @@ func readShardRanges(h *handle) ([]ShardRange, error) {
 	return ranges, err
 }
 
-// Validate refuses a range that could not be merged.
-func (r *ShardRange) Validate() error {
+// Normalize brings the times of a range to their stored form, and refuses a range that could not be merged.
+func (r *ShardRange) Normalize() error {
 	account, container, ok := strings.Cut(r.Name, "/")
 	if !ok || account == "" || container == "" {
 		return fmt.Errorf("shard range %q: name is not account/container: %w", r.Name, ErrInvalidRow)
@@ -222,10 +222,18 @@ func (r *ShardRange) Validate() error {
 	if r.Upper != "" && r.Lower >= r.Upper && r.Lower != "" {
 		return fmt.Errorf("shard range %q: lower bound is not below the upper one: %w", r.Name, ErrInvalidRow)
 	}
-	for _, t := range []string{r.Timestamp, r.MetaTimestamp, r.StateTimestamp} {
-		if _, err := timestamp.Parse(t); err != nil {
+	times := []*string{&r.Timestamp, &r.MetaTimestamp, &r.StateTimestamp}
+	if r.Epoch != nil {
+		epoch := *r.Epoch // the caller's text stays as it is
+		r.Epoch = &epoch
+		times = append(times, r.Epoch)
+	}
+	for _, t := range times {
+		v, err := timestamp.Parse(*t)
+		if err != nil {
 			return fmt.Errorf("shard range %q: %w: %w", r.Name, ErrInvalidRow, err)
 		}
+		*t = v.Internal()
 	}
 	if r.State < RangeFound || r.State > RangeShrunk || r.State%10 != 0 {
 		return fmt.Errorf("shard range %q: state %d: %w", r.Name, r.State, ErrInvalidRow)
@@ -235,8 +243,9 @@ func (r *ShardRange) Validate() error {
 
 // MergeShardRanges stores ranges that are newer, in whole or in part, than those that are there.
 func (c *Container) MergeShardRanges(ranges []ShardRange) error {
+	ranges = slices.Clone(ranges)
 	for i := range ranges {
-		if err := ranges[i].Validate(); err != nil {
+		if err := ranges[i].Normalize(); err != nil {
 			return err
 		}
 	}

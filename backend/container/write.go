@@ -317,7 +317,7 @@ func parseRanges(body []byte) ([]broker.ShardRange, error) {
 		if r.StateTimestamp == "" {
 			r.StateTimestamp = r.Timestamp
 		}
-		if err := r.Validate(); err != nil {
+		if err := r.Normalize(); err != nil {
 			return nil, err
 		}
 		ranges = append(ranges, r)
