@@ -37,7 +37,7 @@ func newServer(t testing.TB, change func(*Config, *Deps)) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policies, err := policy.NewSet(policy.Policy{Name: "gold", Default: true}, policy.Policy{Index: 1, Name: "silver"})
+	policies, err := policy.NewSet(policy.Policy{Name: "gold", Default: true}, policy.Policy{Index: 1, Name: "silver"}, policy.Policy{Index: 2, Name: "ec21"})
 	if err != nil {
 		t.Fatal(err)
 	}
