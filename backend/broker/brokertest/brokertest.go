@@ -324,8 +324,17 @@ func testReclaim(t *testing.T, n New) {
 	check(t, b.DeleteRow("new", at(30)))
 	check(t, b.UpdateMetadata(broker.Metadata{"X-Old": value("", 10), "X-New": value("", 30), "X-Kept": value("v", 1)}, nil))
 	check(t, b.MergeSyncs([]broker.SyncPoint{{RemoteID: "x", Point: 5}}, true))
+	for name, seconds := range map[string]int64{"left.tmp": 10, "fresh.tmp": 30, "other": 10} {
+		file := filepath.Join(b.Dir(), name)
+		check(t, os.WriteFile(file, nil, 0o644))
+		check(t, os.Chtimes(file, at(seconds).Time(), at(seconds).Time()))
+	}
 	check(t, b.Reclaim(at(20), at(20)))
 	wantNames(t, b, broker.Fresh, "kept")
+	left, err := filepath.Glob(filepath.Join(b.Dir(), "*.tmp"))
+	want(t, "temporary files", len(left), err, 1)
+	_, err = os.Stat(filepath.Join(b.Dir(), "other"))
+	check(t, err)
 	m, err := b.Metadata()
 	_, old := m["X-Old"]
 	want(t, "old deletion kept", old, err, false)
