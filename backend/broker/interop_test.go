@@ -482,3 +482,37 @@ func TestSwiftSeesTheSameSharding(t *testing.T) {
 	merge(func(r *ShardRange) { r.Deleted, r.Timestamp = 1, "1700000400.00000" })
 	compare("no ranges", Collapsed, 0)
 }
+
+// TestSwiftMergesRangesAlike gives the same random shard ranges to Swift and to us, one after the other.
+func TestSwiftMergesRangesAlike(t *testing.T) {
+	s := startSwift(t)
+	r := rand.New(rand.NewPCG(7, 8))
+	pool := newPool(t)
+	ours, theirs := pool.Container(testPlace(t), "AUTH_a", "c"), pool.Container(testPlace(t), "AUTH_a", "c")
+	for _, c := range []*Container{ours, theirs} {
+		if err := c.Create(parseTime("1700000000"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := func() string { return fmt.Sprintf("170000000%d.00000", r.IntN(3)) }
+	for range 300 {
+		bounds := [][2]string{{"", "m"}, {"m", ""}, {"a", "f"}}[r.IntN(3)]
+		item := ShardRange{
+			Name: []string{"x/1", "x/2", "AUTH_a/c"}[r.IntN(3)], Timestamp: at(), Lower: bounds[0], Upper: bounds[1], ObjectCount: r.Int64N(2),
+			BytesUsed: r.Int64N(2), MetaTimestamp: at(), Deleted: r.IntN(2), State: 10 * (1 + r.IntN(8)), StateTimestamp: at(), Reported: r.IntN(2),
+			Tombstones: r.Int64N(2) - 1,
+		}
+		if r.IntN(2) == 0 {
+			epoch := at()
+			item.Epoch = &epoch
+		}
+		if err := ours.MergeShardRanges([]ShardRange{item}); err != nil {
+			t.Fatal(err)
+		}
+		var want []ShardRange
+		s.run(s.on(theirs, "merge-ranges", map[string]any{"ranges": []ShardRange{item}}), &want)
+		if got := must(ours.ShardRanges(ShardQuery{Own: true, Deleted: true}))(t); !cmp.Equal(got, want) {
+			t.Fatalf("after %+v (-swift +ours):\n%s", item, cmp.Diff(want, got))
+		}
+	}
+}

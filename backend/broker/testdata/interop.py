@@ -4,7 +4,7 @@ import os
 import sys
 
 from swift.account.backend import AccountBroker
-from swift.common.utils import Timestamp
+from swift.common.utils import ShardRange, Timestamp
 from swift.container.backend import ContainerBroker
 
 
@@ -41,6 +41,10 @@ def run(c):
         container(c).delete_db(Timestamp(c['time']).internal)
     elif op == 'merge':
         container(c).merge_items(c['rows'])
+    elif op == 'merge-ranges':
+        b = container(c)
+        b.merge_shard_ranges([ShardRange.from_dict(r) for r in c['ranges']])
+        return [dict(r) for r in b.get_shard_ranges(include_deleted=True, include_own=True)]
     elif op == 'list':
         b = container(c)
         return [b.list_objects_iter(**a) for a in c['calls']]
