@@ -11,14 +11,19 @@ import (
 	"github.com/apus-storage/apus/internal/timestamp"
 )
 
+// errLater says that a task stays in the queue without anything being wrong: the object may have been deleted, or got
+// another time, before its row was.
+var errLater = errors.New("not yet")
+
 // expire deletes a task's object and then its row.
 func (e *Expirer) expire(ctx context.Context, p *daemon.Progress, t task) error {
 	err := e.deleteObject(ctx, p, t)
 	if refusal, ok := errors.AsType[*StatusError](err); ok && (refusal.Code == http.StatusNotFound || refusal.Code == http.StatusPreconditionFailed) {
 		// The object may be on nodes that are away now. It is looked for until nobody can have it any more.
-		if giveUp := timestamp.FromTime(e.deps.Clock.Now().Add(-e.cfg.ReclaimAge.Duration)); !t.at.After(giveUp) {
-			err = nil
+		if giveUp := timestamp.FromTime(e.deps.Clock.Now().Add(-e.cfg.ReclaimAge.Duration)); t.at.After(giveUp) {
+			return errLater
 		}
+		err = nil
 	}
 	if err != nil {
 		return err

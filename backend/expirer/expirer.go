@@ -216,7 +216,11 @@ func (e *Expirer) Pass(ctx context.Context, p *daemon.Progress) error {
 	q := &queue{e: e, p: p, containers: containers}
 	limits := daemon.Limits{Workers: e.cfg.Concurrency, PerSecond: e.cfg.TasksPerSecond}
 	err = daemon.Each(ctx, p, roundRobin(q.tasks(ctx), e.cfg.RoundRobinTaskCacheSize), limits, func(ctx context.Context, t task) {
-		if err := e.expire(ctx, p, t); err != nil {
+		if err := e.expire(ctx, p, t); errors.Is(err, errLater) {
+			p.Log().Debug("object not found, or not to be expired any more; looking again in the next pass",
+				slog.String("account", t.account), slog.String("container", t.container), slog.String("object", t.object))
+			return
+		} else if err != nil {
 			p.Count(errorsFigure, 1)
 			p.Log().Error("object not expired", slog.String("account", t.account), slog.String("container", t.container),
 				slog.String("object", t.object), slog.Any("err", err))

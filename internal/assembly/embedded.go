@@ -75,6 +75,9 @@ func OpenEmbedded(o EmbeddedOptions) (_ *Embedded, err error) {
 	if err := initData(o); err != nil {
 		return nil, fmt.Errorf("prepare data directory %s: %w", o.Data, err)
 	}
+	if err := os.MkdirAll(filepath.Join(o.Data, "recon"), 0o755); err != nil {
+		return nil, err
+	}
 	etc := filepath.Join(o.Data, "etc")
 	path := o.Config
 	if path == "" {

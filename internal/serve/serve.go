@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -196,6 +197,10 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 		case len(r.Method)+len(r.RequestURI)+len(" HTTP/1.1\r\n")+1 > limits.MaxRequestLine:
 			refuse(w, r, reply.Text(http.StatusRequestURITooLong, ""))
 		default:
+			// Clients of HTTP/1.0 manners are told that they get what they asked for, as Swift tells them.
+			if c := r.Header["Connection"]; len(c) == 1 && strings.EqualFold(c[0], "keep-alive") {
+				w.Header()["Connection"] = c
+			}
 			next.ServeHTTP(w, r)
 		}
 	})

@@ -119,16 +119,37 @@ func Read(file *config.File, spec Spec) (*Plan, error) {
 	r.tables()
 	r.unknown()
 	if len(r.errs) > 0 {
-		return nil, errors.Join(distinct(r.errs)...)
+		return nil, errors.Join(inOrder(r.errs)...)
 	}
 	return r.plan, nil
 }
 
-// distinct drops repetitions: a fault in [DEFAULT], or in a section that stands twice in the pipeline, is found by each
-// who reads it.
-func distinct(errs []error) []error {
+// inOrder takes joined errors apart, sorts them by line and drops repetitions: a fault in [DEFAULT], or in a section that
+// stands twice in the pipeline, is found by each who reads it.
+func inOrder(errs []error) []error {
+	var flat []error
+	var take func(error)
+	take = func(err error) {
+		if many, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, e := range many.Unwrap() {
+				take(e)
+			}
+			return
+		}
+		flat = append(flat, err)
+	}
+	for _, err := range errs {
+		take(err)
+	}
+	line := func(err error) int {
+		if e, ok := errors.AsType[*config.Error](err); ok {
+			return e.Line
+		}
+		return 0
+	}
+	slices.SortStableFunc(flat, func(a, b error) int { return line(a) - line(b) })
 	seen := map[string]struct{}{}
-	return slices.DeleteFunc(errs, func(err error) bool {
+	return slices.DeleteFunc(flat, func(err error) bool {
 		_, again := seen[err.Error()]
 		seen[err.Error()] = struct{}{}
 		return again
