@@ -22,8 +22,14 @@ import (
 // Default is the section whose options all others inherit. It is the only one that may come more than once.
 const Default = "DEFAULT"
 
-// maxInterpolation is how deep %(name)s may refer to values that refer to others.
-const maxInterpolation = 10
+const (
+	// maxInterpolation is how deep %(name)s may refer to values that refer to others.
+	maxInterpolation = 10
+	// maxReferences and maxExpanded bound how often one value may refer to others, and the bytes that come of it: ten
+	// options that each refer ten times to the next would fill the memory.
+	maxReferences = 1000
+	maxExpanded   = 1 << 20
+)
 
 // Rules are what differs between the files. The zero value is for ConfigParser as it is.
 type Rules struct {
@@ -112,6 +118,7 @@ func Parse(path string, data []byte, rules Rules) (*File, error) {
 	expanded := make(map[*Option]string)
 	for _, s := range r.file.Sections {
 		for _, o := range s.Options {
+			r.references = 0
 			value, err := r.expand(s, o.Value, 1)
 			if err != nil {
 				return nil, r.fault(o.Line, o.Key, "%v", err)
@@ -134,6 +141,8 @@ type reader struct {
 	option  *Option
 	// indent is that of the last line that began something; lines further in continue the option's value.
 	indent int
+	// references counts those of the value that is being expanded.
+	references int
 }
 
 func (r *reader) fault(line int, key, problem string, args ...any) error {
@@ -236,6 +245,9 @@ func (r *reader) expand(s *Section, value string, depth int) (string, error) {
 			return "", err
 		}
 		out.WriteString(inner)
+		if r.references++; r.references > maxReferences || out.Len() > maxExpanded {
+			return "", fmt.Errorf("it refers to other options more than %d times, or to more than %d bytes of them", maxReferences, maxExpanded)
+		}
 		value = after
 	}
 }

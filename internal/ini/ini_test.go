@@ -1,6 +1,7 @@
 package ini
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -72,6 +73,16 @@ func TestBlanksDependOnTheEncoding(t *testing.T) {
 		if got := file.Section("s").Find("k").Value; got != test.want {
 			t.Errorf("%s: %q gives %q, want %q", name, test.text, got, test.want)
 		}
+	}
+}
+
+func TestReferencesAreBounded(t *testing.T) {
+	text := "[s]\na0 = x\n"
+	for i := range 8 {
+		text += fmt.Sprintf("a%d = %s\n", i+1, strings.Repeat(fmt.Sprintf("%%(a%d)s", i), 20))
+	}
+	if _, err := Parse("f", []byte(text), Rules{}); err == nil || !strings.Contains(err.Error(), "more than 1000 times") {
+		t.Errorf("20 to the power of 8 references: %v", err)
 	}
 }
 
