@@ -28,7 +28,7 @@ type (
 		TokenLife     config.Duration   `toml:"token_life"`
 		AllowOverride bool              `toml:"allow_overrides"`
 		Users         map[string]string `toml:"user_*"`
-		RequireGroup  string            `toml:"SERVICE_require_group"`
+		RequireGroup  map[string]string `toml:"*_require_group"`
 	}
 	tempurl struct {
 		Methods config.List `toml:"methods"`

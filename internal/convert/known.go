@@ -34,7 +34,7 @@ const (
 	Words       // an array of what stands between blanks
 )
 
-// Options are the options of something and their types. A name that ends in * stands for all that begin so.
+// Options are the options of something and their types. A star in a name stands for anything.
 type Options map[string]Type
 
 // find returns the type of an option.
@@ -43,7 +43,8 @@ func (o Options) find(key string) (Type, bool) {
 		return t, true
 	}
 	for k, t := range o {
-		if prefix, ok := strings.CutSuffix(k, "*"); ok && strings.HasPrefix(key, prefix) && len(key) > len(prefix) {
+		before, after, ok := strings.Cut(k, "*")
+		if ok && len(key) > len(before)+len(after) && strings.HasPrefix(key, before) && strings.HasSuffix(key, after) {
 			return t, true
 		}
 	}
@@ -75,7 +76,7 @@ func (o Options) add(t reflect.Type) {
 			o.add(f.Type)
 		case tag == "" || tag == "-" || f.Type == reflect.TypeFor[map[string]config.Section]():
 			// Not an option: a table has a plan of its own.
-		case strings.HasSuffix(tag, "*") && f.Type.Kind() == reflect.Map:
+		case strings.Contains(tag, "*") && f.Type.Kind() == reflect.Map:
 			o[tag] = typeOf(tag, f.Type.Elem())
 		default:
 			o[tag] = typeOf(tag, f.Type)

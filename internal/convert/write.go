@@ -157,7 +157,7 @@ func unknown(p plan, key string) string {
 	}
 	var names []string
 	for k := range p.options {
-		names = append(names, strings.TrimSuffix(k, "*"))
+		names = append(names, strings.Trim(k, "*"))
 	}
 	slices.Sort(names) // of several that are equally near the first is taken
 	problem := "Apus has no such option here; commented out"
