@@ -204,6 +204,8 @@ func TestRules(t *testing.T) {
 		"set overrides DEFAULT": {convert.Proxy,
 			"[DEFAULT]\ntoken_life = 5\nswift_dir = x\n[filter:tempauth]\nuse = egg:swift#tempauth\nset token_life = 7\n",
 			[]string{"token_life = 5", "token_life = 7"}, nil, "# token_life"},
+		"set in DEFAULT is for all": {convert.Proxy, "[DEFAULT]\nset keep_idle = 5\nbind_ip = a\nset bind_ip = b\nswift_dir = x\n",
+			[]string{"keep_idle = 5", `bind_ip = "a"`, "# set bind_ip = b"}, []string{"f:4: DEFAULT.set bind_ip: commented out: it is there without set as well"}, ""},
 		"get copies from DEFAULT": {convert.Proxy,
 			"[DEFAULT]\nswift_dir = x\nkeep_idle = 5\n[filter:tempauth]\nuse = egg:swift#tempauth\nget token_life = keep_idle\nget x = y\n",
 			[]string{"token_life = 5", "# get x = y"}, []string{"f:7: filter.tempauth.get x: does not count: [DEFAULT] has no y"}, ""},

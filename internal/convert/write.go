@@ -177,6 +177,12 @@ func (c *converter) read(p plan, o *ini.Option) (key, value, problem string) {
 		return key, value, "of a section that is commented out"
 	case slices.ContainsFunc(p.extra, func(line string) bool { return strings.HasPrefix(line, key+" = ") }):
 		return key, value, "replaced: to Swift this file means true"
+	case p.section == shared && strings.HasPrefix(key, "set "):
+		// Every section inherits it, so it is set for all.
+		if name := strings.TrimSpace(key[len("set "):]); shared.Find(name) == nil {
+			return name, value, ""
+		}
+		return key, value, "commented out: it is there without set as well"
 	case !p.filter:
 		return key, value, ""
 	case key == "use" || key == "paste.filter_factory" || key == "paste.app_factory":
