@@ -50,6 +50,9 @@ import (
 	"github.com/apus-storage/apus/internal/recon"
 )
 
+// retryWait is the least time between a pass that failed and the next.
+const retryWait = time.Second
+
 // ErrStopped is what a pass returns that was stopped before its end.
 var ErrStopped = errors.New("stopped before the end of the pass")
 
@@ -65,7 +68,7 @@ type Task interface {
 // Options are what a Daemon needs. The zero value of a field means its default.
 type Options struct {
 	// Interval is the time from the start of one pass to the start of the next. A pass that takes longer is followed
-	// at once by the next.
+	// at once by the next, or after a second if it failed.
 	Interval time.Duration
 	// ScatterWaits makes the wait after a pass a random part of what is left of Interval. The wait before the first
 	// pass is always a random part of it.
@@ -129,11 +132,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	for ctx.Err() == nil {
 		begin := d.o.Clock.Now()
-		// pass logs it; the next one may do better.
-		_ = d.pass(ctx)
+		err := d.pass(ctx) // pass has logged it; the next one may do better
 		left := d.o.Interval - d.o.Clock.Now().Sub(begin)
 		if d.o.ScatterWaits {
 			left = d.scatter(left)
+		}
+		if err != nil {
+			// What fails at once, without an interval, must not fill the log and a processor.
+			left = max(left, retryWait)
 		}
 		sleep(ctx, left)
 	}

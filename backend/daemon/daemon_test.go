@@ -38,12 +38,14 @@ func start(t *testing.T, task funcTask, o Options) *Daemon {
 func TestPassesKeepTheInterval(t *testing.T) {
 	for name, test := range map[string]struct {
 		scatter bool
+		fails   bool
 		takes   time.Duration
 		want    []time.Duration // starts of the passes
 	}{
-		"a pass within the interval":            {false, 10 * time.Second, []time.Duration{50 * time.Second, 150 * time.Second, 250 * time.Second}},
-		"a pass that takes longer":              {false, 110 * time.Second, []time.Duration{50 * time.Second, 160 * time.Second, 270 * time.Second}},
-		"waits of a random part of what's left": {true, 20 * time.Second, []time.Duration{50 * time.Second, 110 * time.Second, 170 * time.Second}},
+		"a pass within the interval":            {false, true, 10 * time.Second, []time.Duration{50 * time.Second, 150 * time.Second, 250 * time.Second}},
+		"a pass that takes longer":              {false, false, 110 * time.Second, []time.Duration{50 * time.Second, 160 * time.Second, 270 * time.Second}},
+		"a long pass that fails":                {false, true, 110 * time.Second, []time.Duration{50 * time.Second, 161 * time.Second, 272 * time.Second}},
+		"waits of a random part of what's left": {true, true, 20 * time.Second, []time.Duration{50 * time.Second, 110 * time.Second, 170 * time.Second}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -55,7 +57,10 @@ func TestPassesKeepTheInterval(t *testing.T) {
 				if len(got) == 3 {
 					cancel()
 				}
-				return errors.New("a failed pass is followed by the next")
+				if test.fails {
+					return errors.New("a failed pass is followed by the next")
+				}
+				return nil
 			}, Options{Interval: 100 * time.Second, ScatterWaits: test.scatter, Random: func() float64 { return 0.5 }})
 			if err := d.Run(ctx); err != nil {
 				t.Error(err)
