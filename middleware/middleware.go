@@ -94,6 +94,7 @@ type Definition struct {
 	app     bool
 	after   []string
 	before  []string
+	config  any // defaults
 	decode  func(section, shared config.Section) (any, config.Report, error)
 	build   func(Host, any) (Instance, error)
 }
@@ -101,7 +102,8 @@ type Definition struct {
 // Define declares a filter. C is a struct as package config describes it; defaults is copied for each instance.
 func Define[C any](kind string, defaults C, build func(Host, C) (Instance, error)) *Definition {
 	return &Definition{
-		kind: kind,
+		kind:   kind,
+		config: defaults,
 		decode: func(section, shared config.Section) (any, config.Report, error) {
 			c := defaults
 			report, err := section.Decode(&c, shared, "use")
@@ -149,6 +151,9 @@ func (d *Definition) IsApp() bool { return d.app }
 func (d *Definition) Order() (after, before []string) {
 	return slices.Clone(d.after), slices.Clone(d.before)
 }
+
+// Defaults returns the configuration of an empty section, a struct as package config describes it.
+func (d *Definition) Defaults() any { return d.config }
 
 // Decode reads a section into a configuration for Build.
 func (d *Definition) Decode(section, shared config.Section) (any, config.Report, error) {

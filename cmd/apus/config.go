@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"text/tabwriter"
 
@@ -10,6 +12,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/assembly"
 	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/internal/convert"
 )
 
 func configCommand() *cobra.Command {
@@ -18,7 +21,7 @@ func configCommand() *cobra.Command {
 		Short: "Check, show and convert configuration files",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(configCheck(), configShow())
+	cmd.AddCommand(configCheck(), configShow(), configConvert())
 	return cmd
 }
 
@@ -72,6 +75,76 @@ that came from: a line of the file, or the default. Secrets are not shown.`,
 			return show(cmd.OutOrStdout(), setup)
 		},
 	}
+}
+
+func configConvert() *cobra.Command {
+	var kind, output string
+	cmd := &cobra.Command{
+		Use:   "convert FILE",
+		Short: "Turn a configuration file of OpenStack Swift into TOML",
+		Long: `Convert a file of OpenStack Swift (proxy-server.conf, account-server.conf, container-server.conf, object-server.conf,
+object-expirer.conf, swift.conf, memcache.conf) and print it as TOML.
+
+Nothing is dropped: what cannot be converted is left in as a comment, and named on standard error with its line. What would make
+the result mean something else, such as a filter that Apus does not have, stays in, so that 'apus config check' refuses the result until
+somebody has decided.
+
+Exit codes: 0 converted, 1 not converted, or only with something left to decide.`,
+		Example: `  apus config convert /etc/swift/proxy-server.conf > /etc/apus/proxy-server.toml
+  apus config convert /etc/swift/swift.conf -o /etc/apus/swift.toml`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return convertFile(cmd, args[0], kind, output) },
+	}
+	cmd.Flags().StringVar(&kind, "kind", "", "kind of file, where its name does not say: proxy, account, container, object, object-expirer, swift, memcache")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "write to this new file instead of standard output")
+	return cmd
+}
+
+func convertFile(cmd *cobra.Command, path, kindName, output string) error {
+	kind := convert.Kind(kindName)
+	if kindName == "" {
+		var ok bool
+		if kind, ok = convert.KindOf(path); !ok {
+			return usageError{cmd, fmt.Errorf("the name %s does not say what kind of file it is; use --kind", path)}
+		}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	text, notes, err := convert.Convert(path, data, kind, assembly.Known())
+	if err != nil {
+		return err
+	}
+	blocking := 0
+	for _, n := range notes {
+		if n.Blocking {
+			blocking++
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), n)
+	}
+	if err := writeOut(cmd, output, text); err != nil {
+		return err
+	}
+	if blocking > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d of these must be decided before the result can be used.\n", blocking)
+		return quietError{}
+	}
+	return nil
+}
+
+// writeOut writes to a file that must not exist yet, or to standard output.
+func writeOut(cmd *cobra.Command, path string, text []byte) error {
+	if path == "" {
+		_, err := cmd.OutOrStdout().Write(text)
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o640) // it may hold keys
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
 }
 
 func show(w io.Writer, s *assembly.Setup) error {

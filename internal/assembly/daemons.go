@@ -2,7 +2,6 @@ package assembly
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -133,6 +132,6 @@ func objectExpirer(c expirer.Config, a Around, pipeline http.Handler) (*daemon.D
 }
 
 func frame(t daemon.Task, o daemon.Options, a Around) (*daemon.Daemon, error) {
-	o.Log, o.Clock, o.Metrics = a.Log.With(slog.String("daemon", t.Name())), a.Clock, a.Metrics
+	o.Log, o.Clock, o.Metrics = a.Log, a.Clock, a.Metrics
 	return daemon.New(t, o)
 }

@@ -46,6 +46,9 @@ func NewRegistry(defs ...*middleware.Definition) Registry {
 	return r
 }
 
+// Find returns the definition that goes by the name, or nil.
+func (r Registry) Find(name string) *middleware.Definition { return r[fold(name)] }
+
 // fold makes proxy-logging and proxy_logging the same name.
 func fold(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
