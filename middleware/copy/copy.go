@@ -27,6 +27,7 @@
 package servercopy
 
 import (
+	"log/slog"
 	"net/http"
 
 	"github.com/apus-storage/apus/internal/apipath"
@@ -37,7 +38,7 @@ import (
 
 // Filter is the definition.
 var Filter = middleware.Define("copy", Config{YieldFrequency: config.Seconds(10)}, build).
-	After("catch_errors", "gatekeeper", "tempauth", "keystoneauth").
+	After("gatekeeper", "tempauth", "keystoneauth").
 	Before("container_quotas", "account_quotas", "slo", "dlo", "versioned_writes", "symlink", "keymaster", "encryption")
 
 // Config is the section of the filter.
@@ -56,7 +57,7 @@ func (c *Config) Validate() error {
 
 func build(host middleware.Host, c Config) (middleware.Instance, error) {
 	maxSize := host.Cluster.Limits.MaxFileSize
-	return middleware.Instance{Wrap: func(next http.Handler) http.Handler { return &filter{c, maxSize, next} }}, nil
+	return middleware.Instance{Wrap: func(next http.Handler) http.Handler { return &filter{c, maxSize, host.Log, next} }}, nil
 }
 
 // logSource is the filter's code in the log.
@@ -65,6 +66,7 @@ const logSource = "SSC"
 type filter struct {
 	config  Config
 	maxSize int64 // of one object, in bytes
+	log     *slog.Logger
 	next    http.Handler
 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
+	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/subreq"
 )
 
@@ -30,7 +33,7 @@ func (f *filter) beat(w http.ResponseWriter, r, put *http.Request, answer http.H
 	ctx, cancel := context.WithCancel(put.Context())
 	defer cancel()
 	done := make(chan *subreq.Response, 1)
-	go func() { done <- small(f.next, put.WithContext(ctx)) }()
+	go func() { done <- f.small(put.WithContext(ctx)) }()
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(http.StatusAccepted)
 	ticker := time.NewTicker(f.config.YieldFrequency.Duration)
@@ -68,14 +71,16 @@ func (f *filter) beat(w http.ResponseWriter, r, put *http.Request, answer http.H
 }
 
 // small runs the PUT. It has a goroutine of its own, in which a panic would end the process.
-func small(next http.Handler, put *http.Request) (res *subreq.Response) {
+func (f *filter) small(put *http.Request) (res *subreq.Response) {
 	defer func() {
 		if v := recover(); v != nil {
+			f.log.ErrorContext(put.Context(), "panic while copying", slog.String("txn", request.From(put.Context()).TransID),
+				slog.String("path", put.URL.Path), slog.Any("err", v), slog.String("stack", string(debug.Stack())))
 			e := reply.Status(http.StatusInternalServerError)
 			res = &subreq.Response{Code: e.Code, Header: http.Header{}, Body: []byte(e.Body)}
 		}
 	}()
-	res, _ = subreq.Small(next, put, maxAnswer) // a body that is too long is shown cut
+	res, _ = subreq.Small(f.next, put, maxAnswer) // a body that is too long is shown cut
 	return res
 }
 

@@ -210,3 +210,51 @@ func FuzzAccessList(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCredentials asks for tokens with any headers: only the users that there are get one, and only with their key.
+func FuzzCredentials(f *testing.F) {
+	host := middlewaretest.Host(f)
+	host.Log = slog.New(slog.DiscardHandler)
+	h := serveOn(f, host, section, &proxy{})
+	f.Add("v1.0", "test:tester", "testing", "", "")
+	f.Add("v1/test/auth", "", "", "tester", "testing")
+	f.Add("auth", "test:tester", "", ":", "testing")
+	f.Add("v1//auth", "a:b:c", "\xff", "", " ")
+	f.Fuzz(func(t *testing.T, path, user, key, storageUser, storageKey string) {
+		r, err := http.NewRequest("GET", "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL.Path = "/auth/" + path
+		r.Header["X-Auth-User"], r.Header["X-Auth-Key"] = []string{user}, []string{key}
+		r.Header["X-Storage-User"], r.Header["X-Storage-Pass"] = []string{storageUser}, []string{storageKey}
+		rec := &recorder{header: http.Header{}}
+		h.ServeHTTP(rec, r)
+		if rec.code != http.StatusOK {
+			return
+		}
+		for _, k := range []string{"admin", "admin_ro", "testing", "testing2", "testing3", "testing5"} {
+			if key == k || storageKey == k {
+				return
+			}
+		}
+		t.Errorf("/auth/%s with %q %q %q %q gave a token", path, user, key, storageUser, storageKey)
+	})
+}
+
+// BenchmarkMember is a member's request for an object: token, groups and decision.
+func BenchmarkMember(b *testing.B) {
+	host := middlewaretest.Host(b)
+	host.Log = slog.New(slog.DiscardHandler)
+	h := serveOn(b, host, section, &proxy{})
+	token := login(b, h, "test:tester", "testing")
+	r, _ := http.NewRequest("GET", "/v1/AUTH_test/c/o", nil)
+	r.Header.Set("X-Auth-Token", token)
+	rec := &recorder{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if h.ServeHTTP(rec, r); rec.code != http.StatusNoContent {
+			b.Fatal(rec.code)
+		}
+	}
+}

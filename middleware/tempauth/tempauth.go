@@ -53,7 +53,7 @@ var Filter = middleware.Define("tempauth", Config{
 	ResellerPrefix: config.List{"AUTH"}, AuthPrefix: "/auth/", TokenLife: config.Seconds(86400), AllowOverrides: true,
 	StorageURLScheme: schemeDefault,
 }, build).
-	After("catch_errors", "gatekeeper", "memcache", "ratelimit", "tempurl", "formpost", "container_sync", "s3api").
+	After("gatekeeper", "memcache", "tempurl", "formpost", "container_sync", "s3api").
 	Before("staticweb", "copy", "slo", "dlo", "versioned_writes", "container_quotas", "account_quotas")
 
 func build(host middleware.Host, c Config) (middleware.Instance, error) {

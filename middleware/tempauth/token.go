@@ -38,16 +38,15 @@ func (g grant) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]any{cache.Float(g.expires), g.groups})
 }
 
-// UnmarshalJSON reads the grant.
-func (g *grant) UnmarshalJSON(b []byte) error {
-	var parts []json.RawMessage
-	if err := json.Unmarshal(b, &parts); err != nil {
-		return err
+// readGrant returns what the cache holds under key. Whatever is not a grant is none.
+func readGrant(ctx context.Context, c cache.Cache, key string) (grant, bool) {
+	var parts []any
+	if err := cache.GetJSON(ctx, c, key, &parts); err != nil || len(parts) != 2 {
+		return grant{}, false
 	}
-	if len(parts) != 2 {
-		return errors.New("a token is two values")
-	}
-	return errors.Join(json.Unmarshal(parts[0], &g.expires), json.Unmarshal(parts[1], &g.groups))
+	expires, okExpires := parts[0].(float64)
+	groups, okGroups := parts[1].(string)
+	return grant{expires, groups}, okExpires && okGroups && groups != ""
 }
 
 func (a *auth) tokenKey(token string) string { return a.prefixes[0] + "/token/" + token }
@@ -60,12 +59,9 @@ func (a *auth) groups(r *http.Request, state *request.State, token string) ([]st
 	if state.Cache == nil {
 		return nil, reply.Status(http.StatusInternalServerError).Because(errNoCache)
 	}
-	var g grant
-	if err := cache.GetJSON(r.Context(), state.Cache, a.tokenKey(token), &g); err != nil {
+	g, ok := readGrant(r.Context(), state.Cache, a.tokenKey(token))
+	if !ok || g.expires < seconds(a.clock.Now()) {
 		return nil, nil // gone and out of reach are one: the client gets a new token
-	}
-	if g.groups == "" || g.expires < seconds(a.clock.Now()) {
-		return nil, nil
 	}
 	return strings.Split(g.groups, ","), nil
 }
@@ -192,11 +188,11 @@ func (a *auth) token(ctx context.Context, id string, u user) (token string, expi
 	}
 	groups := a.userGroups(id, u)
 	now := a.clock.Now()
-	var old grant
-	if cache.GetJSON(ctx, c, a.userKey(id), &token) == nil && token != "" &&
-		cache.GetJSON(ctx, c, a.tokenKey(token), &old) == nil &&
-		old.expires > seconds(now) && sameSet(groups, strings.Split(old.groups, ",")) {
-		return token, old.expires, nil
+	if cache.GetJSON(ctx, c, a.userKey(id), &token) == nil && token != "" {
+		old, ok := readGrant(ctx, c, a.tokenKey(token))
+		if ok && old.expires > seconds(now) && sameSet(groups, strings.Split(old.groups, ",")) {
+			return token, old.expires, nil
+		}
 	}
 	var random [16]byte
 	rand.Read(random[:]) // cannot fail
