@@ -83,20 +83,13 @@ func (resp *response) become(x *exchange, code int) {
 // own lookups the truth.
 func (x *exchange) emptyAccount() *response {
 	now := x.now()
-	body := ""
-	if x.r.Method == http.MethodGet {
-		body = "[]"
-	}
-	resp := &response{status: http.StatusOK, header: http.Header{
+	const body = "[]"
+	return &response{status: http.StatusOK, body: fanout.TextBody(body), header: http.Header{
 		"Content-Type":              {"application/json; charset=utf-8"},
 		"Content-Length":            {itoa(len(body))},
 		"X-Account-Container-Count": {"0"}, "X-Account-Object-Count": {"0"}, "X-Account-Bytes-Used": {"0"},
 		"X-Timestamp": {now.Normal()}, "X-Put-Timestamp": {now.Normal()}, headerFakeAccount: {"yes"},
 	}}
-	if body != "" {
-		resp.body = fanout.TextBody(body)
-	}
-	return resp
 }
 
 func (x *exchange) putAccount() (*response, error) {

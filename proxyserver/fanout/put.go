@@ -49,25 +49,16 @@ func (d *Dispatcher) Put(ctx context.Context, t Target, p Put) (*Answer, error) 
 		u.put = withFooters(p)
 	}
 	defer u.nodes.close()
-	clientCtx := ctx
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	u.connect(ctx)
-	settled, err := u.begin(clientCtx)
+	// The nodes must not see the client go: once its body is there, it is stored. Each feed ends its own request.
+	u.connect(context.WithoutCancel(ctx))
+	settled, err := u.begin(ctx)
 	if err == nil && settled == nil {
 		err = u.transfer()
 	}
 	if err != nil || settled != nil {
-		cancel()
 		return settled, err
 	}
-	defer d.strays.Go(func() {
-		// Stragglers finish in their own time, which NodeTimeout bounds.
-		for _, f := range u.feeds {
-			<-f.done
-		}
-		cancel()
-	})
-	return u.result(clientCtx)
+	return u.result(ctx)
 }
 
 type upload struct {
@@ -211,16 +202,15 @@ func (u *upload) transfer() error {
 // spread hands a chunk to every feed that is still there. All of them together get one time-out.
 func (u *upload) spread(c *chunk) error {
 	alive := inClass(u.early, 200)
-	var timeout <-chan time.Time
+	var timeout chan struct{}
 	for _, f := range u.feeds {
 		if f.offer(c) {
 			alive++
 			continue
 		}
 		if timeout == nil {
-			timer := time.NewTimer(u.t.Options.NodeTimeout)
-			defer timer.Stop()
-			timeout = timer.C
+			timeout = make(chan struct{})
+			defer time.AfterFunc(u.t.Options.NodeTimeout, func() { close(timeout) }).Stop()
 		}
 		if f.wait(c, timeout) {
 			alive++
@@ -281,6 +271,9 @@ func (u *upload) result(ctx context.Context) (*Answer, error) {
 		}
 	}
 	a := u.d.best(ctx, u.t, http.MethodPut, vs, u.quorum, nil)
+	if a.NoQuorum {
+		return nil, fmt.Errorf("%w: they answered %v in the end", ErrNoQuorum, a.Statuses)
+	}
 	if etag != "" && a.Status < 300 {
 		a.Header.Set("Etag", etag)
 	}
@@ -340,6 +333,7 @@ type feed struct {
 
 	reason  error // of gone, once it is closed
 	givenUp bool  // by the upload
+	cancel  context.CancelFunc
 	current *chunk
 	offset  int
 
@@ -359,6 +353,7 @@ func newFeed(n ring.Node, length int64) *feed {
 
 // start sends the request; it goes on until the node has answered.
 func (f *feed) start(ctx context.Context, d *Dispatcher, t Target, h http.Header) {
+	ctx, f.cancel = context.WithCancel(ctx)
 	req := t.request(ctx, f.node, http.MethodPut, h)
 	req.Body, req.ContentLength = f, f.length
 	if f.length == 0 {
@@ -366,6 +361,7 @@ func (f *feed) start(ctx context.Context, d *Dispatcher, t Target, h http.Header
 		req.ContentLength = -1
 	}
 	d.strays.Go(func() {
+		defer f.cancel()
 		defer close(f.done)
 		resp, err := d.transport.RoundTrip(req)
 		if err != nil {
@@ -414,7 +410,7 @@ func (f *feed) offer(c *chunk) bool {
 }
 
 // wait queues a chunk when there is room; false means that the node is not taking it.
-func (f *feed) wait(c *chunk, timeout <-chan time.Time) bool {
+func (f *feed) wait(c *chunk, timeout <-chan struct{}) bool {
 	select {
 	case <-f.done:
 		return false
@@ -437,8 +433,14 @@ func (f *feed) wait(c *chunk, timeout <-chan time.Time) bool {
 // finish ends the body well.
 func (f *feed) finish() { f.endOnce.Do(func() { close(f.in) }) }
 
-// abort breaks the body off, so that the node keeps nothing.
+// abort breaks the body off, so that the node keeps nothing, and ends the request.
 func (f *feed) abort(err error) {
+	f.leave(err)
+	f.cancel()
+}
+
+// leave makes further reads of the body fail.
+func (f *feed) leave(err error) {
 	f.goneOnce.Do(func() {
 		f.reason = err
 		close(f.gone)
@@ -475,7 +477,7 @@ func (f *feed) Read(p []byte) (int, error) {
 
 // Close is called by the transport when it needs no more of the body.
 func (f *feed) Close() error {
-	f.abort(io.ErrClosedPipe)
+	f.leave(io.ErrClosedPipe)
 	return nil
 }
 
