@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/internal/ini"
 )
 
 // The files with the options that all servers of a machine share, and their sections: what stands under [DEFAULT] is
@@ -18,7 +19,7 @@ const (
 	tomlName       = "memcache.toml"
 	iniName        = "memcache.conf"
 	baseSection    = "memcache"
-	defaultSection = "DEFAULT"
+	defaultSection = ini.Default
 )
 
 // base is what such a file says; the zero value says nothing.
@@ -69,55 +70,30 @@ func sections(file *config.File) (base, error) {
 
 // parseINI reads the text of a memcache.conf and writes it as TOML, each option on the line where it stood, so that one
 // decoder with its places and its strictness serves both kinds of file.
-//
-// Of the rules of Python's ConfigParser it keeps those that matter to these options: both separators, names in any case,
-// values that go on in further indented lines, comments in lines of their own, %% for a percent sign. References to
-// other options, %(name)s, are refused.
 func parseINI(path string, data []byte) (*config.File, error) {
-	var out []string
-	option, indent := -1, 0 // the line of the option that may go on, and how far in it stands
-	var value string
-	fault := func(line int, problem string, args ...any) error {
-		return &config.Error{File: path, Line: line + 1, Problem: fmt.Sprintf(problem, args...)}
+	parsed, err := ini.Parse(path, data, ini.Rules{})
+	if err != nil {
+		return nil, err
 	}
-	for i, line := range strings.Split(string(data), "\n") {
-		out = append(out, "")
-		text := strings.TrimSpace(line)
-		if text == "" || text[0] == '#' || text[0] == ';' {
-			continue
-		}
-		in := len(line) - len(strings.TrimLeft(line, " \t"))
-		switch key, rest, isOption := cutOption(text); {
-		case option >= 0 && in > indent:
-			value += "\n" + text
-			key, _, _ = cutOption(out[option])
-			out[option] = key + " = " + quote(value)
-		case text[0] == '[' && text[len(text)-1] == ']':
-			option = -1
-			out[i] = "[" + quote(text[1:len(text)-1]) + "]"
-		case !isOption:
-			return nil, fault(i, "%q is neither a [section] nor an option with its value", text)
-		default:
-			option, indent, value = i, in, rest
-			out[i] = quote(strings.ToLower(key)) + " = " + quote(rest)
-		}
-		if plain := strings.ReplaceAll(text, "%%", ""); strings.Contains(plain, "%") {
-			return nil, fault(i, "a %% must be doubled; references to other options are not followed, write the value out")
+	var out strings.Builder
+	at := 1
+	write := func(line int, text string) {
+		// What a second [DEFAULT] adds to the first comes right after it, which in TOML is not possible otherwise.
+		line = max(line, at)
+		out.WriteString(strings.Repeat("\n", line-at) + text + "\n")
+		at = line + 1
+	}
+	for _, s := range parsed.Sections {
+		write(s.Line, "["+quote(s.Name)+"]")
+		for _, o := range s.Options {
+			write(o.Line, quote(o.Key)+" = "+quote(o.Value))
 		}
 	}
-	return config.Parse(path, []byte(strings.Join(out, "\n")))
+	return config.Parse(path, []byte(out.String()))
 }
 
-func cutOption(text string) (key, value string, ok bool) {
-	at := strings.IndexAny(text, "=:")
-	if at <= 0 {
-		return "", "", false
-	}
-	return strings.TrimSpace(text[:at]), strings.TrimSpace(text[at+1:]), true
-}
-
-// quote writes s as a TOML string, whose escapes are those of JSON.
+// quote writes s as a TOML string, whose escapes are those of JSON but for the control character DEL.
 func quote(s string) string {
-	b, _ := json.Marshal(strings.ReplaceAll(s, "%%", "%")) // a string cannot fail
-	return string(b)
+	b, _ := json.Marshal(s) // a string cannot fail
+	return strings.ReplaceAll(string(b), "\x7f", `\u007f`)
 }

@@ -90,9 +90,10 @@ func TestEffectiveOptions(t *testing.T) {
 		{name: "value out of range in memcache.conf", file: iniName, text: "[memcache]\ntries = 0\n", wantErr: "tries: must be at least 1"},
 		{name: "another section in memcache.conf", file: iniName, text: "[memcached]\ntries = 4\n", wantErr: "unknown section; want [memcache]"},
 		{name: "INI value on several lines", file: iniName, text: "[memcache]\nmemcache_servers =\n  a:1,\n  # not this\n  b%%25eth0:2\ntries = 2\n", want: []string{`[\"a:1\", \"b%25eth0:2\"] (DIR/memcache.conf:2)`, `tries="2 (DIR/memcache.conf:6)"`}},
-		{name: "reference in an INI value", file: iniName, text: "[memcache]\ntls_cafile = %(here)s/ca\n", wantErr: "memcache.conf:2: a % must be doubled"},
-		{name: "key given twice", file: iniName, text: "[memcache]\ntries = 1\nTries = 2\n", wantErr: "memcache.conf:3: bad TOML"},
-		{name: "no INI at all", file: iniName, text: "tries\n", wantErr: `memcache.conf:1: "tries" is neither`},
+		{name: "reference in an INI value", file: iniName, text: "[DEFAULT]\nhere = /etc\n[memcache]\ntls_cafile = %(here)s/ca\n", want: []string{`/etc/ca`, `DIR/memcache.conf:4)`}},
+		{name: "DEFAULT in two places", file: iniName, text: "[DEFAULT]\ntries = 1\n[memcache]\nio_timeout = 3\n[DEFAULT]\nconnect_timeout = 2\n", want: []string{`connect_timeout="2 (`, `tries="1 (DIR/memcache.conf:2)"`, `io_timeout="3 (`}},
+		{name: "key given twice", file: iniName, text: "[memcache]\ntries = 1\nTries = 2\n", wantErr: "memcache.conf:3: memcache.tries: it is set already"},
+		{name: "no INI at all", file: iniName, text: "tries\n", wantErr: `memcache.conf:1: "tries" stands before any`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
