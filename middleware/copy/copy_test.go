@@ -242,6 +242,39 @@ func TestAClientThatGoesAwayEndsTheCopy(t *testing.T) {
 	}
 }
 
+// Between nodes that are never waited for, only the body itself can end the copy.
+func TestACopyThatNeverWaitsEndsToo(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	read := 0
+	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Length", "1000000")
+			for range 1000 {
+				if _, err := w.Write(make([]byte, 1000)); err != nil {
+					return
+				}
+			}
+			return
+		}
+		var err error
+		for p := make([]byte, 1000); err == nil; read++ {
+			if read == 5 {
+				cancel()
+			}
+			_, err = r.Body.Read(p)
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the PUT's body ended with %v", err)
+		}
+	})
+	r := httptest.NewRequestWithContext(ctx, "COPY", src, nil)
+	r.Header.Set("Destination", "d/p")
+	middlewaretest.Build(t, Filter, "", app).ServeHTTP(httptest.NewRecorder(), r)
+	if read != 6 {
+		t.Errorf("%d reads, want 6", read)
+	}
+}
+
 func TestAReaderThatOutlivesThePUTHarmsNobody(t *testing.T) {
 	late := make(chan error, 1)
 	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

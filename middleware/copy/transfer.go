@@ -2,6 +2,7 @@ package servercopy
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -30,7 +31,7 @@ func (f *filter) copy(w http.ResponseWriter, r *http.Request, o order) error {
 	if err != nil {
 		return err
 	}
-	body := &sourceBody{cancel: cancel, body: source.Body}
+	body := &sourceBody{ctx: ctx, cancel: cancel, body: source.Body}
 	defer body.Close()
 	if source.StatusCode >= http.StatusMultipleChoices {
 		return pass(w, source, body)
@@ -184,9 +185,11 @@ func answerHeaders(o order, source *http.Response, put *http.Request) http.Heade
 	return h
 }
 
-// sourceBody lets one goroutine at a time into the body of the source. Whoever stores it may still be reading when the
-// PUT has been answered and the body is closed.
+// sourceBody is the body of the source as the PUT reads it. It breaks off when the client has gone: a node that writes
+// without end to one that reads without end would not notice. And it lets one goroutine in at a time, since whoever
+// stores it may still be reading when the PUT has been answered and the body is closed.
 type sourceBody struct {
+	ctx    context.Context // of the copy, which this body is a part of
 	cancel context.CancelFunc
 	mu     sync.Mutex // guards body
 	body   io.ReadCloser
@@ -196,6 +199,9 @@ type sourceBody struct {
 func (b *sourceBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.ctx.Err(); err != nil {
+		return 0, fmt.Errorf("read the source of a copy: %w", err)
+	}
 	return b.body.Read(p)
 }
 
