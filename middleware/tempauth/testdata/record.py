@@ -4,8 +4,8 @@
 
 The server must have the users and reseller prefixes of decisions_test.go and no other auth filter. What is recorded of
 each request is the status if it is 401 or 403, else 0: the request was allowed, whatever became of it then. Containers
-named auth-N are made in AUTH_test and SERVICE_test, one for each pair of lists, and the account AUTH_authacl; they are
-removed at the end.
+named auth-N are made in AUTH_test and SERVICE_test, one for each pair of lists, and one in the account AUTH_authacl; they
+are removed at the end. The accounts stay: one that is deleted cannot be made again until it is reclaimed.
 """
 import http.client
 import itertools
@@ -92,8 +92,9 @@ for who, path in itertools.product(WHO, ['/v1/AUTH_authacl', '/v1/AUTH_authacl/c
 for i in range(len(LISTS)):
     for o in ['/keep', '/o', '']:
         call('DELETE', '/v1/AUTH_test/auth-%d%s' % (i, o), tester)
-for path in ['/v1/AUTH_authacl/c/keep', '/v1/AUTH_authacl/c/o', '/v1/AUTH_authacl/c', '/v1/AUTH_authacl', '/v1/SERVICE_test/auth-0/keep', '/v1/SERVICE_test/auth-0', '/v1/SERVICE_test']:
+for path in ['/v1/AUTH_authacl/c/keep', '/v1/AUTH_authacl/c/o', '/v1/AUTH_authacl/c', '/v1/SERVICE_test/auth-0/keep', '/v1/SERVICE_test/auth-0']:
     call('DELETE', path, admin)
+call('POST', '/v1/AUTH_authacl', dict(admin, **{'X-Account-Access-Control': ''}))
 
 print('{"keys": %s,\n"lists": %s,\n"account_acl": %s,\n"rows": [' % (json.dumps(KEYS), json.dumps(LISTS), json.dumps(ACCOUNT_ACL)))
 print(',\n'.join(json.dumps(row) for row in rows))
