@@ -51,12 +51,13 @@ const (
 	objectAddr    = "127.0.0.1:6200"
 )
 
-// makeRing makes a ring of devices d0, d1, ... in which partition p has the replicas p, p+1, ...
+// makeRing makes a ring of devices d0, d1, ... in which partition p has the replicas p, p+1, ...;
+// if there are no more devices than replicas they are always in order
 func makeRing(t testing.TB, port, devices, replicas int) *ring.Live {
 	t.Helper()
-	p := ring.Parts{PartPower: 4}
+	p := ring.Parts{PartPower: 4, NextPartPower: -1}
 	for i := range devices {
-		name := fmt.Sprintf("d%d", i)
+		name := fmt.Sprintf("sdb%d", i+1)
 		p.Devices = append(p.Devices, &ring.Device{
 			ID: i, Region: 1, Zone: i, IP: "127.0.0.1", Port: port, ReplicationIP: "127.0.0.1", ReplicationPort: port, Name: name, Weight: 1,
 		})
@@ -64,7 +65,10 @@ func makeRing(t testing.TB, port, devices, replicas int) *ring.Live {
 	for r := range replicas {
 		row := make([]uint32, 1<<p.PartPower)
 		for part := range row {
-			row[part] = uint32((part + r) % devices)
+			row[part] = uint32(r)
+			if devices > replicas {
+				row[part] = uint32((part + r) % devices)
+			}
 		}
 		p.Assignments = append(p.Assignments, row)
 	}
@@ -106,7 +110,7 @@ func newChain(t testing.TB, devices, replicas int, change func(*proxyserver.Conf
 	t.Helper()
 	cluster, dir := testCluster(t), t.TempDir()
 	for i := range devices {
-		if err := os.MkdirAll(filepath.Join(dir, fmt.Sprintf("d%d", i)), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(dir, fmt.Sprintf("sdb%d", i+1)), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -128,7 +128,7 @@ func newFake(t testing.TB, kind string, devices, replicas int) *fake {
 	f := &fake{t: t, now: time.Unix(1700000000, 0)}
 	direct := nodes.NewDirect(nil)
 	var rt http.RoundTripper = direct
-	parts := ring.Parts{PartPower: 3}
+	parts := ring.Parts{PartPower: 3, NextPartPower: -1}
 	quit := make(chan struct{})
 	for i := range devices {
 		n := &fakeNode{t: t, serve: answer(404, ""), quit: quit}
