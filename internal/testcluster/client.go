@@ -1,0 +1,104 @@
+package testcluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// A Request is one of a client.
+type Request struct {
+	Method, Path string // the path is decoded, without a query
+	Query        string
+	Header       map[string]string
+	Body         []byte
+	// Abort, if not 0, is after how many bytes of the body, sent or received, the client goes away; -1: before the first.
+	Abort int64
+	// Pace is a pause between pieces of the body, sent or received.
+	Pace time.Duration
+}
+
+// A Result is what a client has seen.
+type Result struct {
+	Status int // 0 if there was no head
+	Header http.Header
+	Body   []byte
+	// Err is why the answer is not whole.
+	Err error
+}
+
+// OK says that the answer is whole and reports success.
+func (r Result) OK() bool { return r.Err == nil && r.Status >= 200 && r.Status < 300 }
+
+// String tells of the result.
+func (r Result) String() string {
+	return fmt.Sprintf("%d (%d bytes, %v)", r.Status, len(r.Body), r.Err)
+}
+
+var errAborted = errors.New("client goes away")
+
+// Do makes a request to the proxy.
+func (c *Cluster) Do(ctx context.Context, r Request) Result {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, r.Method, c.url, nil)
+	if err != nil {
+		return Result{Err: err}
+	}
+	req.URL.Path, req.URL.RawQuery = r.Path, r.Query
+	for k, v := range r.Header {
+		req.Header.Set(k, v)
+	}
+	if r.Body != nil {
+		req.Body = io.NopCloser(&pieces{Reader: bytes.NewReader(r.Body), r: &r, left: r.Abort, leave: cancel})
+		req.ContentLength = int64(len(r.Body))
+		if len(r.Body) == 0 {
+			req.Body = http.NoBody
+		}
+		if c.options.Kind == Direct {
+			req.Header.Set("Content-Length", strconv.Itoa(len(r.Body))) // as it would be in a server's request
+		}
+	}
+	resp, err := c.client.RoundTrip(req)
+	if err != nil {
+		return Result{Err: err}
+	}
+	defer resp.Body.Close()
+	out := Result{Status: resp.StatusCode, Header: resp.Header}
+	var body io.Reader = resp.Body
+	if r.Body == nil && (r.Abort != 0 || r.Pace != 0) {
+		body = &pieces{Reader: body, r: &r, left: r.Abort, leave: cancel}
+	}
+	out.Body, out.Err = io.ReadAll(body)
+	return out
+}
+
+// pieces is a body in pieces, after some of which the client may be gone.
+type pieces struct {
+	io.Reader
+	r     *Request
+	left  int64
+	leave func()
+}
+
+// Read reads the next piece.
+func (p *pieces) Read(b []byte) (int, error) {
+	if p.r.Pace > 0 {
+		time.Sleep(p.r.Pace)
+	}
+	if p.r.Abort == 0 {
+		return p.Reader.Read(b[:min(len(b), 16<<10)])
+	}
+	if p.left <= 0 {
+		p.leave()
+		return 0, errAborted
+	}
+	n, err := p.Reader.Read(b[:min(int64(len(b)), p.left)])
+	p.left -= int64(n)
+	return n, err
+}

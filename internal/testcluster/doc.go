@@ -1,0 +1,2 @@
+// Package testcluster is a cluster in one process, for tests.
+package testcluster

@@ -1,0 +1,99 @@
+package testcluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/apus-storage/apus/backend/broker"
+	"github.com/apus-storage/apus/internal/hashpath"
+)
+
+// Heal lifts all faults: devices are put back, nodes started, and so much time passes that the proxy asks all of them
+// again.
+func (c *Cluster) Heal() error {
+	c.SetFaults(nil)
+	var errs []error
+	for _, n := range c.Nodes {
+		errs = append(errs, n.Heal())
+	}
+	c.Clock.Advance(2 * time.Minute) // more than error_suppression_interval and the caches' times
+	return errors.Join(errs...)
+}
+
+// Heal lifts the node's own faults: the device is put back, its disk is whole, and the servers run.
+func (n *Node) Heal() error {
+	if err := n.Mount(); err != nil {
+		return err
+	}
+	n.Disk.SetHook(nil)
+	if n.Up() {
+		return nil
+	}
+	return n.Start()
+}
+
+// RunUpdaters makes passes of all nodes' updaters until nothing changes any more. All nodes must be up.
+func (c *Cluster) RunUpdaters(ctx context.Context) error {
+	for last := -1; ; {
+		pending := 0
+		for _, n := range c.Nodes {
+			if err := n.RunUpdaters(ctx); err != nil {
+				return fmt.Errorf("updaters of %s: %w", n.Device, err)
+			}
+			pending += n.PendingUpdates()
+		}
+		if pending == last {
+			return nil
+		}
+		last = pending
+		c.Clock.Advance(5 * time.Minute)
+	}
+}
+
+// place is where a node has a database.
+func (n *Node) place(sum hashpath.Sum, part uint32) broker.Place {
+	return broker.Place{Device: filepath.Join(n.root, n.Device), Partition: strconv.FormatUint(uint64(part), 10), Hash: sum.Hex()}
+}
+
+// containers returns the databases that a container's primaries have.
+func (c *Cluster) containers(account, container string) []*broker.Container {
+	sum := c.Conf.Hasher.Sum(account, container)
+	r := c.Rings.Container().Ring()
+	part := r.Partition(sum)
+	var dbs []*broker.Container
+	for _, rn := range r.AppendPrimaries(nil, part) {
+		n := c.byHost[rn.HostPort()]
+		db := n.alive().pool.Container(n.place(sum, part), account, container)
+		if ok, err := db.Exists(); ok && err == nil {
+			dbs = append(dbs, db)
+		}
+	}
+	return dbs
+}
+
+// ReplicateContainer gives every replica of a container the rows of all others, which is what a replicator does in the end.
+func (c *Cluster) ReplicateContainer(account, container string) error {
+	dbs := c.containers(account, container)
+	for _, from := range dbs {
+		rows, err := from.ItemsSince(-1, 1_000_000)
+		if err != nil {
+			return err
+		}
+		for _, to := range dbs {
+			if to == from {
+				continue
+			}
+			for i := range rows {
+				rows[i].ROWID = 0
+			}
+			if err := to.MergeItems(rows, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
