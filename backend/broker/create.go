@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/google/uuid"
+
+	"github.com/apus-storage/apus/internal/disk"
 )
 
 // The schemas are Swift's, to the letter: tools compare sqlite_master, and Python code updates through the container
@@ -35,7 +37,7 @@ func (d *database) create(fill func(*handle) error) error {
 		}
 		return err
 	}
-	made, err := mkdirs(d.dir)
+	made, err := mkdirs(d.device, d.dir)
 	if err != nil {
 		return fmt.Errorf("create %s: %w", d.dir, err)
 	}
@@ -95,20 +97,19 @@ func (d *database) publish(tmp string) error {
 	return os.Rename(tmp, filepath.Join(d.dir, d.hash+".db"))
 }
 
-// mkdirs makes a directory with its parents and returns the directories that got a new entry.
-func mkdirs(dir string) (changed []string, err error) {
-	for p := dir; ; p = filepath.Dir(p) {
+// mkdirs makes a directory with its parents on a device and returns the directories that got a new entry. The device
+// itself is not made: a database on the disk below a device that is out would be lost when the device comes back.
+func mkdirs(device, dir string) (changed []string, err error) {
+	for p := dir; len(p) > len(device); p = filepath.Dir(p) {
 		if _, err := os.Stat(p); err == nil {
 			break
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		changed = append(changed, filepath.Dir(p))
-		if p == filepath.Dir(p) {
-			break
-		}
 	}
-	return changed, os.MkdirAll(dir, 0o755)
+	_, err = disk.MkdirUnder(disk.OS{}, device, dir)
+	return changed, err
 }
 
 // syncPath syncs a file or a directory.
@@ -124,7 +125,7 @@ func syncPath(path string) error {
 // an operator or replication to look at. It returns the new place.
 func (d *database) Quarantine() (string, error) {
 	base := filepath.Join(d.device, "quarantined", d.k.datadir)
-	if err := os.MkdirAll(base, 0o755); err != nil {
+	if _, err := disk.MkdirUnder(disk.OS{}, d.device, base); err != nil {
 		return "", err
 	}
 	to := filepath.Join(base, d.hash)

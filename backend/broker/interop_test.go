@@ -91,7 +91,11 @@ func (s *swift) on(c *Container, op string, more map[string]any) map[string]any 
 const testHash = "0123456789abcdef0123456789abcdef"
 
 func testPlace(t testing.TB) Place {
-	return Place{Device: filepath.Join(t.TempDir(), "sdb1"), Partition: "7", Hash: testHash}
+	device := filepath.Join(t.TempDir(), "sdb1")
+	if err := os.Mkdir(device, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return Place{Device: device, Partition: "7", Hash: testHash}
 }
 
 // randomNames makes names that collide at delimiters, neighbours of the delimiter and of prefixes among them.

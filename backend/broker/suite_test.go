@@ -1,7 +1,12 @@
 package broker_test
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/apus-storage/apus/backend/broker"
 	"github.com/apus-storage/apus/backend/broker/brokertest"
@@ -54,4 +59,18 @@ func TestContainerSuite(t *testing.T) {
 
 func TestAccountSuite(t *testing.T) {
 	brokertest.Run(t, func(p *broker.Pool, at broker.Place) brokertest.Broker { return accountUnderTest{p.Account(at, "a")} })
+}
+
+// A database on the disk below a device that is out would be lost, and in the way, when the device comes back.
+func TestAMissingDeviceIsNotMade(t *testing.T) {
+	pool := broker.NewPool(broker.Options{})
+	defer pool.Close()
+	device := filepath.Join(t.TempDir(), "sda")
+	c := pool.Container(broker.Place{Device: device, Partition: "1", Hash: "0123456789abcdef0123456789abcdef"}, "a", "c")
+	if err := c.Create(timestamp.FromTime(time.Now()), 0); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("create: %v", err)
+	}
+	if _, err := os.Stat(device); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the device has been made: %v", err)
+	}
 }

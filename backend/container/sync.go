@@ -13,6 +13,7 @@ import (
 
 	"github.com/apus-storage/apus/backend/broker"
 	"github.com/apus-storage/apus/backend/broker/dbserver"
+	"github.com/apus-storage/apus/internal/disk"
 	"github.com/apus-storage/apus/internal/reply"
 )
 
@@ -87,7 +88,7 @@ func (s *Server) updateSyncStore(c *dbserver.Call, b *broker.Container) error {
 	if m["X-Container-Sync-To"].Value == "" || m["X-Container-Sync-Key"].Value == "" {
 		return removeLink(link)
 	}
-	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+	if _, err := disk.MkdirUnder(disk.OS{}, filepath.Join(s.config.Devices, c.Path.Device), filepath.Dir(link)); err != nil {
 		return err
 	}
 	err = os.Symlink(filepath.Join(dir, hash+".db"), link)

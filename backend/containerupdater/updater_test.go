@@ -44,6 +44,9 @@ func newCluster(t *testing.T) *cluster {
 	c := &cluster{t: t, dir: t.TempDir(), cfg: Defaults(), codes: [3]int{201, 201, 201}, now: time.Unix(1700001000, 0)}
 	c.pool = broker.NewPool(broker.Options{Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { c.pool.Close() })
+	if err := os.Mkdir(filepath.Join(c.dir, "sdb"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	var err error
 	if c.hasher, err = hashpath.New([]byte("x"), nil); err != nil {
 		t.Fatal(err)

@@ -142,7 +142,7 @@ func (s *sweep) load(file string) (*updates.Update, error) {
 	}
 	dir := s.root + "/quarantined/objects"
 	s.p.Log().Error("update is damaged and goes to quarantine", slog.String("path", file), slog.String("to", dir), slog.Any("err", err))
-	if _, err := disk.MkdirAll(s.u.deps.FS, dir); err != nil {
+	if _, err := disk.MkdirUnder(s.u.deps.FS, s.root, dir); err != nil {
 		return nil, err
 	}
 	if err := s.u.deps.FS.Rename(file, dir+"/"+path.Base(file)); err != nil {

@@ -238,7 +238,7 @@ func (q *Queue) save(device string, p policy.Index, u *Update) error {
 	made := 0
 	for range 5 {
 		var n int
-		n, err = disk.MkdirAll(q.fs, dir)
+		n, err = disk.MkdirUnder(q.fs, root, dir)
 		made += n
 		if err == nil {
 			err = q.fs.Rename(temp, target)

@@ -152,6 +152,30 @@ func MkdirAll(fsys Namer, name string) (int, error) {
 	}
 }
 
+// MkdirUnder is [MkdirAll] for a directory somewhere under root, which must be there: a device whose disk has been taken
+// out must not come to be again as a directory of the disk below it. ENOENT if root is not there.
+func MkdirUnder(fsys Namer, root, name string) (int, error) {
+	made := 0
+	for {
+		err := fsys.Mkdir(name)
+		switch {
+		case err == nil:
+			return made + 1, nil
+		case errors.Is(err, fs.ErrExist):
+			return made, nil
+		}
+		parent := path.Dir(name)
+		if !errors.Is(err, fs.ErrNotExist) || len(parent) <= len(root) {
+			return made, err
+		}
+		n, err := MkdirUnder(fsys, root, parent)
+		made += n
+		if err != nil {
+			return made, err
+		}
+	}
+}
+
 // SyncDirs makes name and the given number of its parents durable, deepest first.
 func SyncDirs(fsys Namer, name string, parents int) error {
 	for ; ; parents-- {

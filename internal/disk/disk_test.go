@@ -260,3 +260,23 @@ func TestReserve(t *testing.T) {
 		}
 	}
 }
+
+func TestMkdirUnderDoesNotMakeItsRoot(t *testing.T) {
+	each(t, func(t *testing.T, fsys disk.FS, dir string) {
+		root := dir + "/sda"
+		if _, err := disk.MkdirUnder(fsys, root, root+"/objects/1"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("without its root: %v", err)
+		}
+		if _, err := fsys.Stat(root); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the root has come to be: %v", err)
+		}
+		if err := fsys.Mkdir(root); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []int{2, 0} {
+			if n, err := disk.MkdirUnder(fsys, root, root+"/objects/1"); n != want || err != nil {
+				t.Errorf("made %d directories, %v; want %d", n, err, want)
+			}
+		}
+	})
+}

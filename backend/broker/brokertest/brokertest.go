@@ -84,7 +84,11 @@ func Run(t *testing.T, n New) {
 const hash = "00112233445566778899aabbccddeeff"
 
 func place(t *testing.T) broker.Place {
-	return broker.Place{Device: filepath.Join(t.TempDir(), "sdb1"), Partition: "3", Hash: hash}
+	device := filepath.Join(t.TempDir(), "sdb1")
+	if err := os.Mkdir(device, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return broker.Place{Device: device, Partition: "3", Hash: hash}
 }
 
 func pool(t *testing.T, o broker.Options) *broker.Pool {

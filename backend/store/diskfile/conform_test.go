@@ -1,7 +1,9 @@
 package diskfile_test
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/disk"
 	"github.com/apus-storage/apus/internal/hashpath"
+	"github.com/apus-storage/apus/internal/timestamp"
 )
 
 // hasher is that of the golden files.
@@ -110,4 +113,28 @@ func TestConformOnRealFiles(t *testing.T) {
 		}
 		return kernel{dir: dir}
 	})
+}
+
+// A device whose directory goes away while an object is written must not come to be again on the disk below: what is
+// written there would be hidden, or in the way, when the device comes back.
+func TestADeviceThatGoesAwayIsNotMadeAgain(t *testing.T) {
+	m := newMemory(t).(*memory)
+	s := m.Start(t)
+	o := store.Object{Device: "sda", Partition: "1", Account: "a", Container: "c", Name: "o"}
+	up, err := s.Create(t.Context(), o, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer up.Close()
+	if err := m.memory.Rename("/srv/node/sda", "/srv/sda"); err != nil {
+		t.Fatal(err)
+	}
+	at := timestamp.FromTime(storetest.Now)
+	err = up.Commit(t.Context(), at, store.Metadata{{Key: "Content-Length", Value: "0"}, {Key: "ETag", Value: "d41d8cd98f00b204e9800998ecf8427e"}})
+	if !errors.Is(err, store.ErrDeviceMissing) {
+		t.Errorf("commit: %v, want %v", err, store.ErrDeviceMissing)
+	}
+	if _, err := m.memory.Stat("/srv/node/sda"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the device's directory is there again: %v", err)
+	}
 }

@@ -163,4 +163,13 @@ func failure(what string, o store.Object, err error) error {
 	return fmt.Errorf("%s %s on %s: %w", what, o.Path(), o.Device, err)
 }
 
+// mkdirs makes a directory on a device. A device that is not there any more, since it was looked at, is not made.
+func (s *Store) mkdirs(device, dir string) (int, error) {
+	n, err := disk.MkdirUnder(s.fs, device, dir)
+	if missing(err) {
+		err = fmt.Errorf("%w (%w)", store.ErrDeviceMissing, err)
+	}
+	return n, err
+}
+
 func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

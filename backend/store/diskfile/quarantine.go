@@ -13,7 +13,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/apus-storage/apus/backend/store"
-	"github.com/apus-storage/apus/internal/disk"
 )
 
 // quarantine moves an object's directory out of the way and answers with a *store.QuarantinedError if that worked, or if
@@ -35,7 +34,7 @@ func (s *Store) moveAside(ctx context.Context, l location, to string) (string, e
 	if err := s.invalidate(ctx, l.partition, l.suffix); err != nil {
 		return to, err
 	}
-	if _, err := disk.MkdirAll(s.fs, path.Dir(to)); err != nil {
+	if _, err := s.mkdirs(l.device, path.Dir(to)); err != nil {
 		return to, err
 	}
 	// Check for a directory there: rename replaces an empty one, and what is a file in the place of a directory would

@@ -51,7 +51,7 @@ func (s *Store) Create(ctx context.Context, o store.Object, size int64) (store.U
 func (s *Store) draft(o store.Object, l location) (draft, error) {
 	var d draft
 	for range linkTries {
-		n, err := disk.MkdirAll(s.fs, l.hash)
+		n, err := s.mkdirs(l.device, l.hash)
 		d.made += n
 		if err != nil {
 			return d, err
@@ -71,7 +71,7 @@ func (s *Store) draft(o store.Object, l location) (draft, error) {
 // namedDraft makes a temporary file with a name.
 func (s *Store) namedDraft(o store.Object, l location, d draft) (draft, error) {
 	dir := l.device + "/" + o.Policy.DirName("tmp")
-	if _, err := disk.MkdirAll(s.fs, dir); err != nil {
+	if _, err := s.mkdirs(l.device, dir); err != nil {
 		return d, err
 	}
 	for {
@@ -245,7 +245,7 @@ func (s *Store) giveName(p publication, d *draft) error {
 			return err
 		}
 		// A replicator removed the directory, which was empty until now.
-		n, err := disk.MkdirAll(s.fs, p.place.hash)
+		n, err := s.mkdirs(p.place.device, p.place.hash)
 		d.made += n
 		if err != nil {
 			return err
@@ -314,7 +314,7 @@ func (s *Store) twin(ctx context.Context, p publication) {
 }
 
 func (s *Store) linkTwin(ctx context.Context, p publication, l location) error {
-	made, err := disk.MkdirAll(s.fs, l.hash)
+	made, err := s.mkdirs(l.device, l.hash)
 	if err != nil {
 		return err
 	}
