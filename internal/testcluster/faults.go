@@ -300,4 +300,3 @@ func (s *Schedule) Fault(n *Node, r *http.Request) Fault {
 	}
 	return f
 }
-

@@ -91,17 +91,21 @@ func (o *subject) mayBeMissing() bool {
 		slices.ContainsFunc(cs, func(w *write) bool { return w.kind == http.MethodDelete })
 }
 
-// find returns the PUT that a representation is of, by its Etag, and by its metadata if that has not been replaced.
-func (o *subject) find(h http.Header) *write {
+// find returns the PUT that a representation is of, by its Etag and metadata, or nil and what is wrong.
+func (o *subject) find(h http.Header) (*write, string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	etag, id := strings.Trim(h.Get("Etag"), `"`), h.Get("X-Object-Meta-Put")
+	etag := strings.Trim(h.Get("Etag"), `"`)
+	problem := "Etag " + etag + " is that of no PUT"
 	for _, w := range slices.Backward(o.writes) {
-		if w.kind == http.MethodPut && w.etag == etag && (id == "" || id == strconv.Itoa(w.id)) {
-			return w
+		if w.kind != http.MethodPut || w.etag != etag {
+			continue
+		}
+		if problem = o.checkMeta(w, h); problem == "" {
+			return w, ""
 		}
 	}
-	return nil
+	return nil, problem
 }
 
 // checkMeta says what is wrong with the metadata of a version.
@@ -110,13 +114,13 @@ func (o *subject) checkMeta(v *write, h http.Header) string {
 	switch {
 	case put != "" && post != "":
 		return fmt.Sprintf("metadata is a mix of PUT %s and POST %s", put, post)
-	case put != "":
+	case put == strconv.Itoa(v.id):
 		return ""
+	case put != "":
+		return fmt.Sprintf("metadata of PUT %s with the body of PUT %d", put, v.id)
 	case post == "":
 		return "no metadata at all"
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	for _, w := range o.writes {
 		if w.kind == http.MethodPost && strconv.Itoa(w.id) == post {
 			if w.end != 0 && w.end < v.start {
@@ -126,6 +130,13 @@ func (o *subject) checkMeta(v *write, h http.Header) string {
 		}
 	}
 	return "metadata of no POST: " + post
+}
+
+// written says whether a PUT of that content was ever made.
+func (o *subject) written(etag string, size int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.ContainsFunc(o.writes, func(w *write) bool { return w.kind == http.MethodPut && w.etag == etag && len(w.body) == size })
 }
 
 // model is one run.
@@ -283,13 +294,10 @@ func (m *model) checkRead(o *subject, r Request, res Result) *write {
 	if res.Status == 0 || res.Status/100 == 5 || res.Status == 404 || res.Status == 416 {
 		return nil
 	}
-	v := o.find(res.Header)
+	v, problem := o.find(res.Header)
 	if v == nil {
-		m.fail(o, "%s %v: %v with Etag %s, which nobody wrote; metadata %s", r.Method, r.Header, res, res.Header.Get("Etag"), res.Header.Get("X-Object-Meta-Put"))
+		m.fail(o, "%s %v: %v: %s", r.Method, r.Header, res, problem)
 		return nil
-	}
-	if problem := o.checkMeta(v, res.Header); problem != "" {
-		m.fail(o, "%s: %s", r.Method, problem)
 	}
 	want := v.body
 	switch res.Status {
@@ -353,8 +361,7 @@ func (m *model) checkListing(container string, body []byte, limit int) map[strin
 			m.fail(nil, "list %s: %s was never written", container, row.Name)
 			continue
 		}
-		v := o.find(http.Header{"Etag": {row.Hash}})
-		if v == nil || len(v.body) != row.Bytes {
+		if !o.written(row.Hash, row.Bytes) {
 			m.fail(o, "listed as %+v, which was never written", row)
 		}
 	}
