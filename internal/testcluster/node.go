@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/apus-storage/apus/backend/account"
 	"github.com/apus-storage/apus/backend/broker"
@@ -203,7 +204,13 @@ func counted(h http.Handler, c *calls) http.Handler {
 // makeServers makes the node's three servers on its own pool of databases.
 func (n *Node) makeServers(l *life) error {
 	c := n.c
-	l.pool = broker.NewPool(broker.Options{Logger: c.options.Log, Clock: c.Clock})
+	bo := broker.Options{Logger: c.options.Log, Clock: c.Clock}
+	if c.options.Kind == Direct {
+		// SQLite's readers wait for its writers by the kernel's clock, its writers for its readers by the bubble's, which
+		// stands still meanwhile.
+		bo.BusyTimeout = 100 * time.Millisecond
+	}
+	l.pool = broker.NewPool(bo)
 	deps := dbserver.Deps{
 		Logger: c.options.Log, Clock: c.Clock, Hasher: c.Conf.Hasher, Policies: c.Conf.Policies, Limits: c.Conf.Limits,
 		Brokers: l.pool, Transport: c.Transport(),
