@@ -259,12 +259,12 @@ func (x *exchange) updateContainer() (*response, error) {
 	if !ok || x.r.Header.Get(headerPolicy) == "" {
 		return nil, plain(http.StatusBadRequest, "Missing "+headerPolicy+" header")
 	}
-	body, err := io.ReadAll(io.LimitReader(x.r.Body, maxUpdateBody+1))
+	rows := x.clientBody()
+	rows.left = maxUpdateBody
+	body, err := io.ReadAll(rows)
+	rows.done()
 	if err != nil {
-		return nil, reply.Status(reply.StatusClientDisconnect).Because(err)
-	}
-	if len(body) > maxUpdateBody {
-		return nil, reply.Status(http.StatusRequestEntityTooLarge)
+		return nil, putError(err)
 	}
 	t := x.containerTarget(x.path.Account, x.path.Container, "")
 	h := x.writeHeaders(meta.Container, containerHeaders)

@@ -63,6 +63,7 @@ func (c controller) allowed(private bool) []string {
 // servePath serves the API.
 func (a *App) servePath(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{App: a, w: w, r: withHyphens(r), state: request.From(r.Context())}
+	x.expectBody()
 	resp, err := x.route()
 	if err != nil {
 		resp = x.refusal(err)

@@ -33,6 +33,9 @@ func (s sent) device() string { return strings.Split(s.URL.Path, "/")[1] }
 // entity is the path without device and partition.
 func (s sent) entity() string { return "/" + strings.SplitN(s.URL.Path, "/", 4)[3] }
 
+// brokenOff is the code of an answer that ends in mid-body.
+const brokenOff = -1
+
 // nodeAnswer is what fake nodes say.
 type nodeAnswer struct {
 	code   int
@@ -105,6 +108,11 @@ func (f *fakeCluster) node(server string) http.Handler {
 		f.mu.Unlock()
 		for k, v := range a.header {
 			w.Header().Set(k, v)
+		}
+		if a.code == brokenOff {
+			w.Header().Set("Content-Length", "100")
+			io.WriteString(w, "half")
+			panic(http.ErrAbortHandler)
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 		w.WriteHeader(a.code)

@@ -186,6 +186,7 @@ type clientBody struct {
 	timeout time.Duration
 	left    int64 // before it is too large
 	timed   bool
+	ended   bool
 }
 
 func (x *exchange) clientBody() *clientBody {
@@ -205,7 +206,10 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	switch {
 	case b.left < 0:
 		return n, errTooLarge
-	case err == nil || err == io.EOF:
+	case err == nil:
+		return n, nil
+	case err == io.EOF:
+		b.ended = true
 		return n, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, fmt.Errorf("%w: %w", errClientSlow, err)
@@ -213,9 +217,17 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	return n, fmt.Errorf("%w: %w", errClientGone, err)
 }
 
-// done takes the deadline away: it would end the connection while nodes still work, or the next request on it.
+// done takes the deadline away when the body has been read: it would end the connection while nodes still work. If it
+// has not, the deadline stays, for the server will read what is left before it answers.
 func (b *clientBody) done() {
-	if b.timed {
+	if b.timed && b.ended {
 		_ = b.control.SetReadDeadline(time.Time{})
+	}
+}
+
+// expectBody sets the deadline for a body that no handler may care for.
+func (x *exchange) expectBody() {
+	if x.r.ContentLength != 0 {
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.config.ClientTimeout.Duration))
 	}
 }
