@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/apus-storage/apus/internal/lookup"
 	"github.com/apus-storage/apus/internal/meta"
@@ -39,7 +40,7 @@ var managedAccountController = controller{handlers: []handler{
 }}
 
 func (x *exchange) checkAccountName() error {
-	if limit := x.cluster.Limits.MaxAccountNameLength; len(x.path.Account) > x.nameLimit(limit) {
+	if limit := x.cluster.Limits.MaxAccountNameLength; utf8.RuneCountInString(x.path.Account) > x.nameLimit(limit) {
 		return tooLong("Account", x.path.Account, x.nameLimit(limit))
 	}
 	return nil

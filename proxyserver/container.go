@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/apus-storage/apus/internal/lookup"
 	"github.com/apus-storage/apus/internal/meta"
@@ -41,6 +42,11 @@ func (x *exchange) getContainer() (*response, error) {
 	q := parseQuery(x.r.URL.RawQuery)
 	if x.r.Method == http.MethodGet {
 		if err := q.checkListing(x.cluster.Limits.ContainerListingLimit); err != nil {
+			// In Swift a node finds the fault, and who may not list learns nothing of it. No node has been asked for
+			// the container's ACL here: what it would allow does not count.
+			if denied := x.authorize(""); denied != nil {
+				return nil, denied
+			}
 			return nil, err
 		}
 	}
@@ -141,7 +147,7 @@ func (x *exchange) putContainer() (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if limit := x.nameLimit(x.cluster.Limits.MaxContainerNameLength); len(x.path.Container) > limit {
+	if limit := x.nameLimit(x.cluster.Limits.MaxContainerNameLength); utf8.RuneCountInString(x.path.Container) > limit {
 		return nil, tooLong("Container", x.path.Container, limit)
 	}
 	account := x.account()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/lookup"
@@ -101,6 +102,10 @@ func withHyphens(r *http.Request) *http.Request {
 
 // route finds and runs the handler, making the checks that all have in common in Swift's order.
 func (x *exchange) route() (*response, error) {
+	if x.r.URL.Path == "" {
+		// The target of CONNECT is no path, and an absolute URL may lack one.
+		return nil, reply.Status(http.StatusNotFound)
+	}
 	private := truthy(x.r, "X-Backend-Allow-Private-Methods")
 	if !apipath.ValidUTF8(x.r.URL.Path, truthy(x.r, "X-Backend-Allow-Reserved-Names")) {
 		return nil, reply.Raw(http.StatusPreconditionFailed, "Invalid UTF8 or contains NULL")
@@ -223,9 +228,9 @@ func (x *exchange) nameLimit(limit int) int {
 	return limit
 }
 
-// tooLong is the refusal of a name.
+// tooLong is the refusal of a name. Names are measured in characters, as Swift does: nodes must take what its proxies take.
 func tooLong(what string, name string, limit int) *reply.Error {
-	return reply.Raw(http.StatusBadRequest, what+" name length of "+strconv.Itoa(len(name))+" longer than "+strconv.Itoa(limit))
+	return reply.Raw(http.StatusBadRequest, what+" name length of "+strconv.Itoa(utf8.RuneCountInString(name))+" longer than "+strconv.Itoa(limit))
 }
 
 // checkMeta applies the limits on metadata.

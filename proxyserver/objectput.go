@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/meta"
@@ -140,7 +141,7 @@ func (x *exchange) checkCreation(h http.Header, now timestamp.Timestamp) (*queue
 	if x.noLength() {
 		return nil, plain(http.StatusLengthRequired, "Missing Content-Length header.")
 	}
-	if n := len(x.path.Object); n > limits.MaxObjectNameLength {
+	if n := utf8.RuneCountInString(x.path.Object); n > limits.MaxObjectNameLength {
 		return nil, plain(http.StatusBadRequest, fmt.Sprintf("Object name length of %d longer than %d", n, limits.MaxObjectNameLength))
 	}
 	queue, err := x.resolveExpiry(h, now)

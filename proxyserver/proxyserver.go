@@ -32,8 +32,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/lookup"
 	"github.com/apus-storage/apus/internal/policy"
@@ -88,7 +86,6 @@ func New(h middleware.Host, c Config, d Deps) (middleware.Instance, error) {
 
 // App serves requests.
 type App struct {
-	router    chi.Router
 	config    Config
 	cluster   *swiftconf.Cluster
 	rings     Rings
@@ -149,13 +146,6 @@ func newApp(h middleware.Host, c Config, d Deps) (*App, error) {
 		Transport: d.Transport, Log: h.Log, Clock: h.Clock, LogHandoffs: c.LogHandoffs, Shuffle: a.shuffle,
 		Limiter: fanout.NewLimiter(c.ErrorSuppressionInterval.Duration, c.ErrorSuppressionLimit, h.Clock),
 	})
-	a.router = chi.NewRouter()
-	path := http.HandlerFunc(a.servePath)
-	a.router.HandleFunc("/info", a.serveInfo)
-	// Names may hold anything, and methods may be new: the router only tells /info from the API.
-	a.router.Handle("/*", path)
-	a.router.NotFound(path)
-	a.router.MethodNotAllowed(path)
 	return a, nil
 }
 
@@ -197,7 +187,12 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !request.Has(r.Context()) {
 		r = request.With(r, &request.State{Infos: &request.Infos{}})
 	}
-	a.router.ServeHTTP(w, r)
+	// No router: names may hold anything, methods may be new, and what counts is the path without its quoting.
+	if r.URL.Path == "/info" {
+		a.serveInfo(w, r)
+		return
+	}
+	a.servePath(w, r)
 }
 
 func (a *App) now() timestamp.Timestamp { return timestamp.FromTime(a.clock.Now()) }

@@ -69,7 +69,7 @@ func (q query) encode() string {
 }
 
 // listingParams are those of listings that must be text.
-var listingParams = [...]string{"marker", "end_marker", "prefix", "delimiter", "path", "format", "reverse", "states", "includes"}
+var listingParams = [...]string{"marker", "end_marker", "prefix", "delimiter", "path", "format", "reverse", "states", "includes", "limit"}
 
 // checkListing refuses parameters that no node would take.
 func (q query) checkListing(limit int) error {

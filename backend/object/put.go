@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/apus-storage/apus/backend/store"
 	"github.com/apus-storage/apus/internal/apipath"
@@ -94,7 +95,7 @@ func (s *Server) checkCreation(c *call) (int64, error) {
 			return 0, text(http.StatusLengthRequired, "Missing Content-Length header.")
 		}
 	}
-	if n := len(c.object.Name); n > limits.MaxObjectNameLength {
+	if n := utf8.RuneCountInString(c.object.Name); n > limits.MaxObjectNameLength {
 		return 0, text(http.StatusBadRequest, fmt.Sprintf("Object name length of %d longer than %d", n, limits.MaxObjectNameLength))
 	}
 	if _, ok := r.Header["X-Delete-After"]; ok {

@@ -79,6 +79,9 @@ func TestReferrersAgreeWithSwift(t *testing.T) {
 	if ReferrerAllowed("http://[x", []string{"x", "[x"}) || !ReferrerAllowed("http://[x", []string{"*"}) {
 		t.Error("a referer with half a bracket is not treated as unknown")
 	}
+	if ReferrerAllowed(`http://evil.test\@one.test/`, []string{"one.test"}) || ReferrerAllowed(`http://one.test\@evil.test/`, []string{"one.test"}) {
+		t.Error("a referer with a backslash in its host is believed")
+	}
 }
 
 func TestAccountListsAgreeWithSwift(t *testing.T) {

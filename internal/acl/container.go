@@ -154,6 +154,11 @@ func refererHost(u string) string {
 	if i := strings.IndexAny(netloc, "/?#"); i >= 0 {
 		netloc = netloc[:i]
 	}
+	// Browsers take a backslash for a slash, Swift does not: to the one http://evil.test\@one.test/ is a page of evil.test,
+	// to the other of one.test. Neither is believed; no browser sends such a thing.
+	if strings.Contains(netloc, `\`) {
+		return `\` // no host, and not the absence of one
+	}
 	if strings.Contains(netloc, "[") != strings.Contains(netloc, "]") {
 		return ""
 	}

@@ -3,7 +3,7 @@
 // they are not options of a server. Package swiftconf reads them; the rules that apply them live where the headers are.
 //
 //	limits := constraint.Default()
-//	if len(name) > limits.MaxObjectNameLength { ... }
+//	if utf8.RuneCountInString(name) > limits.MaxObjectNameLength { ... }
 package constraint
 
 import "fmt"
@@ -11,7 +11,7 @@ import "fmt"
 // fixedHeaderCount is the number of headers a request may carry besides metadata, before extra_header_count.
 const fixedHeaderCount = 36
 
-// Limits are the constraints of a cluster. Lengths are bytes. The json names are those of the swift section of /info.
+// Limits are the constraints of a cluster. Lengths are bytes, those of names characters. The json names are those of the swift section of /info.
 type Limits struct {
 	// MaxFileSize is the greatest size of one stored object, in bytes.
 	MaxFileSize int64 `toml:"max_file_size" json:"max_file_size"`

@@ -176,7 +176,10 @@ func (c *Config) Run(ctx context.Context, l net.Listener, h http.Handler, log *s
 	return nil
 }
 
-// Bound refuses requests whose head is larger than the cluster's limits, before anybody looks at them.
+// Bound refuses requests whose head is larger than the cluster's limits, before anybody looks at them. What it lets pass
+// has each header on one line: a header that came on several is joined with commas, as RFC 9110 5.3 allows and Swift does,
+// so that no two readers further on can take different lines for the header (a second X-Auth-Token, Range or Origin).
+// A request without Host, which HTTP/1.0 allows, gets the address where it arrived.
 func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 	count := limits.MaxHeaderCount()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -184,8 +187,8 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 		for k, vs := range r.Header {
 			n += len(vs)
 			for _, v := range vs {
-				// The line also holds ": " and its end.
-				if len(k)+len(v)+4 > limits.MaxHeaderSize {
+				// The line also holds ": " and its end. The limit itself is refused, as in Swift.
+				if len(k)+len(v)+4 >= limits.MaxHeaderSize {
 					refuse(w, r, reply.Text(http.StatusBadRequest, "Header Line Too Long"))
 					return
 				}
@@ -194,16 +197,33 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 		switch {
 		case n > count:
 			refuse(w, r, reply.Text(http.StatusBadRequest, "Too many headers"))
-		case len(r.Method)+len(r.RequestURI)+len(" HTTP/1.1\r\n")+1 > limits.MaxRequestLine:
+		case len(r.Method)+len(r.RequestURI)+len(" HTTP/1.1\r\n")+1 >= limits.MaxRequestLine:
 			refuse(w, r, reply.Text(http.StatusRequestURITooLong, ""))
 		default:
 			// Clients of HTTP/1.0 manners are told that they get what they asked for, as Swift tells them.
 			if c := r.Header["Connection"]; len(c) == 1 && strings.EqualFold(c[0], "keep-alive") {
 				w.Header()["Connection"] = c
 			}
+			if n > len(r.Header) {
+				join(r.Header)
+			}
+			if r.Host == "" {
+				if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+					r.Host = a.String()
+				}
+			}
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// join leaves each header one line.
+func join(h http.Header) {
+	for k, vs := range h {
+		if len(vs) > 1 {
+			h[k] = []string{strings.Join(vs, ",")}
+		}
+	}
 }
 
 // refuse also closes the connection: what follows on it is not to be trusted.

@@ -82,7 +82,8 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	inner := asJSON(r)
 	if r.Method == http.MethodHead || c.mediaType == listing.TypeJSON {
 		out := respw.OnHeader(w, func(code int, h http.Header) int {
-			if c.applies(code, h) {
+			// The head of a 204 has no length on its way over a network; the body would tell whether it is a listing.
+			if c.applies(code, h) && (r.Method == http.MethodHead || hasLength(h)) {
 				h["Content-Type"] = []string{c.mediaType + "; charset=utf-8"}
 				if r.Method == http.MethodHead {
 					h["Content-Length"] = []string{"0"} // the true one is known only from the body
@@ -147,7 +148,7 @@ func (f *filter) convert(w http.ResponseWriter, r *http.Request, c conversion) {
 	for k, v := range res.Header {
 		h[k] = v
 	}
-	if !c.applies(res.StatusCode, h) {
+	if !c.applies(res.StatusCode, h) || !hasLength(h) {
 		w.WriteHeader(res.StatusCode)
 		if _, err := res.Body.(io.WriterTo).WriteTo(w); err != nil {
 			panic(http.ErrAbortHandler)
@@ -188,7 +189,7 @@ type conversion struct {
 	reserved           bool // the client may see reserved names
 }
 
-// applies adds Vary where it belongs and says whether the response is a listing that can be converted.
+// applies adds Vary where it belongs and says whether the response is a listing, by its head.
 func (c conversion) applies(code int, h http.Header) bool {
 	if code != http.StatusOK && code != http.StatusNoContent {
 		return false
@@ -197,9 +198,11 @@ func (c conversion) applies(code int, h http.Header) bool {
 		varyOnAccept(h)
 	}
 	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	if kind != listing.TypeJSON {
-		return false
-	}
+	return kind == listing.TypeJSON
+}
+
+// hasLength says whether the body has a known length that can be held.
+func hasLength(h http.Header) bool {
 	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
 	return err == nil && n >= 0 && n <= maxLength
 }

@@ -49,6 +49,8 @@ func TestTokenRequestsAreAnsweredAsBySwift(t *testing.T) {
 		{name: "account in the path, nobody", target: "/auth/v1/test/auth", code: 401, realm: "test", body: unauthorized},
 		{name: "two accounts", target: "/auth/v1/test/auth", header: []string{"X-Auth-User", "test2:tester2", "X-Auth-Key", "testing2"}, code: 401, realm: "test", body: unauthorized},
 		{name: "a quote in the realm", target: "/auth/v1/a%22b/auth", code: 401, realm: "a%22b", body: unauthorized},
+		{name: "a name that is not ASCII", target: "/auth/v1.0", header: []string{"X-Auth-User", "\u00fc<%0D>:x"}, code: 401, realm: "\u00fc<%0D>", body: unauthorized},
+		{name: "a quote in the name", target: "/auth/v1.0", header: []string{"X-Auth-User", `a"\:x`}, code: 401, realm: "a%22%5C", body: unauthorized},
 		{name: "POST", method: "POST", target: "/auth/v1.0", code: 405, body: "<html><h1>Method Not Allowed</h1><p>The method is not allowed for this resource.</p></html>"},
 		{name: "HEAD", method: "HEAD", target: "/auth/v1.0", code: 405},
 		{name: "no version", target: "/auth/", code: 404, body: "<html><h1>Not Found</h1><p>The resource could not be found.</p></html>"},

@@ -126,7 +126,7 @@ func (a *auth) answerAuth(r *http.Request, path string) (*reply.Error, error) {
 	u, ok := a.check(c)
 	if !ok {
 		a.stats.Increment("token_denied")
-		return nil, reply.Status(http.StatusUnauthorized).With("Www-Authenticate", `Swift realm="`+apipath.Quote(c.realm)+`"`)
+		return nil, reply.Status(http.StatusUnauthorized).With("Www-Authenticate", `Swift realm="`+quotable(c.realm)+`"`)
 	}
 	token, expires, err := a.token(r.Context(), c.account+":"+c.user, u)
 	if err != nil {
@@ -135,6 +135,11 @@ func (a *auth) answerAuth(r *http.Request, path string) (*reply.Error, error) {
 	left := strconv.Itoa(int(max(0, math.Floor(expires-seconds(a.clock.Now())))))
 	return reply.Raw(http.StatusOK, "").With("X-Auth-Token", token).With("X-Storage-Token", token).
 		With("X-Auth-Token-Expires", left).With("X-Storage-Url", a.storageURL(r, u)), nil
+}
+
+// quotable returns a name as it may stand between quotes: Swift puts it there as it came, but a quote must not end it.
+func quotable(name string) string {
+	return strings.NewReplacer(`"`, "%22", `\`, "%5C", "\r", "%0D", "\n", "%0A").Replace(name)
 }
 
 // credentials are what a client shows to get a token; without a user they are none.
