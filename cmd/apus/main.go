@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -22,27 +23,29 @@ func main() {
 	// One signal stops gracefully; a second one is not caught and kills.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:]))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // run executes a command line and returns the exit code: 0 for success, 1 for failure, or the code that the error
 // carries.
-func run(ctx context.Context, args []string) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd := root()
 	cmd.SetArgs(args)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	var exit interface{ ExitCode() int }
+	code := 1
 	if errors.As(err, &exit) {
-		if err.Error() != "" {
-			fmt.Fprintln(os.Stderr, "apus:", err)
-		}
-		return exit.ExitCode()
+		code = exit.ExitCode()
 	}
-	fmt.Fprintln(os.Stderr, "apus:", err)
-	return 1
+	if err.Error() != "" {
+		fmt.Fprintln(stderr, "apus:", err)
+	}
+	return code
 }
 
 func root() *cobra.Command {
@@ -56,7 +59,14 @@ func root() *cobra.Command {
   apus proxy -c /etc/apus/proxy-server.toml    one server of a cluster
 
 Exit codes: 0 success, 1 failure, 2 wrong usage.`,
-		Version:       version,
+		Version: version,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q", args[0])
+			}
+			return nil
+		},
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -64,7 +74,23 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	cmd.AddCommand(serveCommand(), configCommand(), ringcmd.Command(), benchcmd.Command())
 	cmd.AddCommand(serverCommands()...)
 	cmd.AddCommand(daemonCommands()...)
+	usage(cmd)
 	return cmd
+}
+
+// usage makes wrong arguments of a command and those below it usage errors.
+func usage(cmd *cobra.Command) {
+	if args := cmd.Args; args != nil {
+		cmd.Args = func(c *cobra.Command, a []string) error {
+			if err := args(c, a); err != nil {
+				return usageError{c, err}
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		usage(c)
+	}
 }
 
 // usageError is a wrong command line.
