@@ -57,10 +57,12 @@ type reading struct {
 
 // source is a node's good answer.
 type source struct {
-	node   ring.Node
-	resp   *http.Response
-	time   timestamp.Timestamp
-	cancel context.CancelFunc
+	node ring.Node
+	resp *http.Response
+	time timestamp.Timestamp
+	// changed is the time of the newest metadata.
+	changed timestamp.Timestamp
+	cancel  context.CancelFunc
 }
 
 func (s *source) close() {
@@ -190,7 +192,8 @@ func (r *reading) consider(ctx context.Context, a attempt) bool {
 			r.drop(a) // deleted since, as another node knows
 			return false
 		}
-		r.sources = append(r.sources, &source{a.node, a.resp, ts, a.cancel})
+		changed, _ := timestamp.Parse(h.Get(headerBackendTime)) // or long ago
+		r.sources = append(r.sources, &source{a.node, a.resp, ts, changed, a.cancel})
 		return true
 	}
 	r.refuse(a)
@@ -249,7 +252,10 @@ func (r *reading) winner() *source {
 	if len(r.sources) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(r.sources, func(a, b *source) int { return b.time.Compare(a.time) })
+	slices.SortStableFunc(r.sources, func(a, b *source) int {
+		// Of one body, the node with the newest metadata: a POST that one has missed is not to be hidden by it.
+		return cmp.Or(b.time.Compare(a.time), b.changed.Compare(a.changed))
+	})
 	for _, s := range r.sources[1:] {
 		s.close()
 	}
@@ -279,7 +285,7 @@ func (r *reading) another(ctx context.Context, etag string, h http.Header) (*sou
 			r.drop(a)
 			continue
 		}
-		return &source{n, a.resp, dataTime(a.resp.Header), a.cancel}, nil
+		return &source{node: n, resp: a.resp, time: dataTime(a.resp.Header), cancel: a.cancel}, nil
 	}
 }
 

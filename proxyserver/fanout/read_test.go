@@ -42,6 +42,7 @@ func TestReadStatuses(t *testing.T) {
 		{"a newer tombstone beats an object", 3, []http.HandlerFunc{answer(404, "", tomb), answer(200, "a", older), answer(200, "a", older)}, "Object", false, 404, ""},
 		{"a newer object beats a tombstone", 3, []http.HandlerFunc{answer(404, "", tomb), answer(200, "a", newer)}, "Object", false, 200, "a"},
 		{"newest takes the newest", 3, []http.HandlerFunc{answer(200, "old", older), answer(200, "new", newer), answer(404, "")}, "Object", true, 200, "new"},
+		{"newest takes the newest metadata of one body", 3, []http.HandlerFunc{answer(200, "old", older, tomb), answer(200, "new", older, "X-Backend-Timestamp: 1700000006.00000"), answer(200, "old", older, tomb)}, "Object", true, 200, "new"},
 		{"newest sees a tombstone that comes later", 3, []http.HandlerFunc{answer(200, "old", older), answer(200, "old", older), answer(404, "", tomb)}, "Object", true, 404, ""},
 		{"a range that cannot be satisfied is an answer", 3, []http.HandlerFunc{answer(416, "", older)}, "Object", false, 416, ""},
 		{"a container that was never put is not there", 3, []http.HandlerFunc{answer(204, "", "X-Put-Timestamp: 0000000000.00000"), answer(204, "", "X-Put-Timestamp: 0"), answer(404, "")}, "Container", false, 404, ""},
