@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
 
 	"github.com/apus-storage/apus/backend/account"
 	"github.com/apus-storage/apus/backend/broker"
@@ -151,6 +152,7 @@ func newChain(t testing.TB, devices, replicas int, change func(*proxyserver.Conf
 	fatal(t, err)
 	c.Server = httptest.NewServer(in.App)
 	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
 		c.Server.Close()
 		in.Close()
 		os.Close()
@@ -241,4 +243,46 @@ func chainRoundTrip(t *testing.T, c *chain) {
 			t.Errorf("%s %s %v: got %d %.200q, want %d %.200q", step.method, step.path, step.headers, resp.StatusCode, body, step.status, step.want)
 		}
 	}
+}
+
+// fileWriter is a client that notes whether it is given a file to send.
+type fileWriter struct {
+	discard
+	files int
+}
+
+func (w *fileWriter) ReadFrom(r io.Reader) (int64, error) {
+	src := r
+	if l, ok := r.(*io.LimitedReader); ok {
+		src = l.R
+	}
+	if _, ok := src.(*os.File); ok {
+		w.files++
+	}
+	return io.Copy(w.discard, r)
+}
+
+// The body of an object in this process goes from the file to the connection without being read.
+func TestFilesReachTheConnection(t *testing.T) {
+	c := newChain(t, 1, 1, nil)
+	c.do("PUT", "/v1/AUTH_a/c", "")
+	c.do("PUT", "/v1/AUTH_a/c/o", strings.Repeat("x", 100000))
+	for _, rng := range []string{"", "bytes=5-50000"} {
+		w := &fileWriter{discard: discard{http.Header{}}}
+		r := httptest.NewRequest("GET", "/v1/AUTH_a/c/o", nil)
+		if rng != "" {
+			r.Header.Set("Range", rng)
+		}
+		c.Config.Handler.ServeHTTP(w, r)
+		if w.files == 0 {
+			t.Errorf("range %q: the client was not given the file", rng)
+		}
+	}
+}
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		http.DefaultClient.CloseIdleConnections()
+		os.Exit(code)
+	}))
 }

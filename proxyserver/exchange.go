@@ -106,7 +106,6 @@ func (x *exchange) route() (*response, error) {
 		// The target of CONNECT is no path, and an absolute URL may lack one.
 		return nil, reply.Status(http.StatusNotFound)
 	}
-	private := truthy(x.r, "X-Backend-Allow-Private-Methods")
 	if !apipath.ValidUTF8(x.r.URL.Path, truthy(x.r, "X-Backend-Allow-Reserved-Names")) {
 		return nil, reply.Raw(http.StatusPreconditionFailed, "Invalid UTF8 or contains NULL")
 	}
@@ -128,10 +127,10 @@ func (x *exchange) route() (*response, error) {
 	}
 	c := x.controller()
 	x.noun = c
-	allowed := c.allowed(private)
-	i := slices.IndexFunc(c.handlers, func(h handler) bool { return h.method == x.r.Method })
-	if i < 0 || !slices.Contains(allowed, x.r.Method) {
-		return nil, methodNotAllowed(allowed)
+	private := truthy(x.r, "X-Backend-Allow-Private-Methods")
+	i := slices.IndexFunc(c.handlers, func(h handler) bool { return h.method == x.r.Method && (private || !h.private) })
+	if i < 0 {
+		return nil, methodNotAllowed(c.allowed(private))
 	}
 	h := c.handlers[i]
 	if again := x.state.Authorize; again != nil {

@@ -79,6 +79,11 @@ func (u *upload) connect(ctx context.Context) {
 	}
 	out := make(chan outcome, len(u.put.Headers))
 	for _, h := range u.put.Headers {
+		if len(u.put.Headers) == 1 { // the common case of a store in one process
+			f, v := u.connectOne(ctx, h)
+			out <- outcome{f, v}
+			break
+		}
 		u.d.strays.Go(func() {
 			f, v := u.connectOne(ctx, h)
 			out <- outcome{f, v}
@@ -253,6 +258,10 @@ func (u *upload) lost(f *feed) {
 func (u *upload) result(ctx context.Context) (*Answer, error) {
 	out := make(chan verdict, len(u.feeds))
 	for _, f := range u.feeds {
+		if len(u.feeds) == 1 {
+			out <- f.answer(u.d, u.t)
+			break
+		}
 		u.d.strays.Go(func() { out <- f.answer(u.d, u.t) })
 	}
 	vs := collect(out, len(u.feeds), slices.Clone(u.early), u.quorum, u.t.Options.PostQuorumTimeout)
