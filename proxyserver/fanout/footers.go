@@ -2,14 +2,19 @@ package fanout
 
 import (
 	"bytes"
+	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"strconv"
+	"sync"
 
 	"github.com/apus-storage/apus/internal/meta"
 )
@@ -40,6 +45,29 @@ func withFooters(p Put) Put {
 	p.Body = io.MultiReader(bytes.NewReader([]byte(head)), p.Body, &tail{boundary: boundary, footers: p.Footers})
 	p.Headers, p.Length = headers, -1
 	return p
+}
+
+var errNoFooters = errors.New("node does not take footers")
+
+// requireFooters keeps the body from a node in another process until the node has promised to take it apart. One that
+// does not would store the document as it is.
+func (f *feed) requireFooters(ctx context.Context) context.Context {
+	var once sync.Once
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		// A node in this process has no connection. The body is asked for after this.
+		GotConn: func(httptrace.GotConnInfo) { f.promise = make(chan struct{}) },
+		Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+			switch {
+			case code != http.StatusContinue:
+				return nil
+			case h.Get(headerHasFooter) == "":
+				f.leave(errNoFooters)
+				return errNoFooters
+			}
+			once.Do(func() { close(f.promise) })
+			return nil
+		},
+	})
 }
 
 // tail is the document's second part. It is made when the first has been read to its end.

@@ -340,8 +340,9 @@ type feed struct {
 
 	wantOnce, goneOnce, endOnce sync.Once
 
-	reason  error // of gone, once it is closed
-	givenUp bool  // by the upload
+	reason  error         // of gone, once it is closed
+	givenUp bool          // by the upload
+	promise chan struct{} // closed when a node in another process has said that it takes footers; nil if it need not
 	cancel  context.CancelFunc
 	current *chunk
 	offset  int
@@ -363,6 +364,9 @@ func newFeed(n ring.Node, length int64) *feed {
 // start sends the request; it goes on until the node has answered.
 func (f *feed) start(ctx context.Context, d *Dispatcher, t Target, h http.Header) {
 	ctx, f.cancel = context.WithCancel(ctx)
+	if len(h[headerFooter]) > 0 {
+		ctx = f.requireFooters(ctx)
+	}
 	req := t.request(ctx, f.node, http.MethodPut, h)
 	req.Body, req.ContentLength = f, f.length
 	if f.length == 0 {
@@ -458,6 +462,13 @@ func (f *feed) leave(err error) {
 
 // Read is the node's pull.
 func (f *feed) Read(p []byte) (int, error) {
+	if f.promise != nil {
+		select {
+		case <-f.promise:
+		case <-f.gone:
+			return 0, fmt.Errorf("upload broken off: %w", f.reason)
+		}
+	}
 	f.wantOnce.Do(func() { close(f.wanted) })
 	for f.current == nil {
 		select {

@@ -276,6 +276,21 @@ func TestPutWithFooters(t *testing.T) {
 	})
 }
 
+func TestNodesWithoutFootersAreGivenUp(t *testing.T) {
+	f := newFake(t, "tcp", 2, 1)
+	f.nodes[0].serve = func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) // makes a server say 100 Continue, without a promise
+		w.WriteHeader(201)
+	}
+	f.nodes[1].serve = footerNode(t, f.nodes[1])
+	a, err := f.d.Put(t.Context(), f.target(), Put{
+		Headers: f.headers(1), Body: strings.NewReader("hello"), Length: 5, Footers: func() http.Header { return http.Header{} },
+	})
+	if err != nil || a.Status != 201 || len(f.nodes[1].bodies()) != 2 {
+		t.Errorf("got %+v, %v; second node has %q", a, err, f.nodes[1].bodies())
+	}
+}
+
 func TestFooterText(t *testing.T) {
 	b, err := footerText("B", http.Header{"Etag": {"x"}})
 	if err != nil {
