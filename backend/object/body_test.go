@@ -305,22 +305,30 @@ func (w *taker) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(&w.sink, r)
 }
 
-// TestKernelCanSendBodies checks that the writer is given a reader that net/http recognises as a file.
+// TestKernelCanSendBodies checks that the writer is given a reader that net/http recognises as a file, except for small
+// parts, which are written at once.
 func TestKernelCanSendBodies(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(dir+"/sdb1", 0o755); err != nil {
 		t.Fatal(err)
 	}
 	s := newServer(t, func(c *object.Config, _ *object.Deps) { c.Devices = dir })
-	do(t, s, "PUT", path, "0123456789", "X-Timestamp", "1795000000", "Content-Type", "a/b").expect(t, 201)
+	do(t, s, "PUT", path, strings.Repeat("0123456789", 10000), "X-Timestamp", "1795000000", "Content-Type", "a/b").expect(t, 201)
 	for _, tc := range []struct {
 		ranges string
 		want   int64
-	}{{"", 10}, {"bytes=2-4", 3}} {
+		small  bool
+	}{{"", 100000, false}, {"bytes=2-65537", 65536, false}, {"bytes=2-65536", 65535, true}} {
 		r := httptest.NewRequest("GET", path, nil)
 		r.Header.Set("Range", tc.ranges)
 		w := &taker{sink: sink{h: http.Header{}}}
 		s.ServeHTTP(w, r)
+		if tc.small {
+			if w.from != nil || w.bytes != tc.want {
+				t.Errorf("range %q: the writer was given a %T and got %d bytes, want a Write of %d", tc.ranges, w.from, w.bytes, tc.want)
+			}
+			continue
+		}
 		limited, ok := w.from.(*io.LimitedReader)
 		if !ok {
 			t.Fatalf("range %q: the writer was given a %T, want a *io.LimitedReader", tc.ranges, w.from)

@@ -175,7 +175,7 @@ func (s *Server) send(c *call, f store.File, parts []ranges.Range, check bool) e
 	if c.status == http.StatusOK && check {
 		err = s.copyChecked(c, f)
 	} else if parts[0].Len() > 0 {
-		err = c.copyRange(f, parts[0])
+		err = s.copyRange(c, f, parts[0])
 	}
 	s.finish(c, f, err)
 	return nil
@@ -186,10 +186,24 @@ func (s *Server) validates() bool {
 	return s.cfg.ETagValidatePct > 0 && rand.Float64()*100 < s.cfg.ETagValidatePct
 }
 
+// onePiece is up to what size a part is read and sent at once; larger ones the kernel sends, if it can.
+const onePiece = 64 << 10
+
 // copyRange sends a part of the body.
-func (c *call) copyRange(f store.File, part ranges.Range) error {
+func (s *Server) copyRange(c *call, f store.File, part ranges.Range) error {
 	src, err := f.Range(part.Start, part.Len())
 	if err != nil {
+		return err
+	}
+	if part.Len() < onePiece && part.Len() <= int64(s.cfg.NetworkChunkSize) {
+		buf := s.buffers.Get().(*[]byte)
+		defer s.buffers.Put(buf)
+		data := (*buf)[:part.Len()]
+		if _, err := io.ReadFull(src, data); err != nil {
+			return fmt.Errorf("read %d bytes: %w", part.Len(), err)
+		}
+		n, err := c.w.Write(data)
+		c.sent += int64(n)
 		return err
 	}
 	n, err := respw.Copy(c.w, src)
@@ -245,7 +259,7 @@ func (s *Server) sendMultipart(c *call, f store.File, parts []ranges.Range) erro
 		buf = m.AppendHead(buf[:0], part)
 		frame(buf)
 		if err == nil {
-			err = c.copyRange(f, part)
+			err = s.copyRange(c, f, part)
 		}
 		frame([]byte(ranges.PartEnd))
 	}

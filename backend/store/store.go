@@ -102,7 +102,7 @@ type File interface {
 	// Info describes the object. It is the File's own: read it, keep it, do not change it.
 	Info() *Info
 	// Range returns a reader of n bytes from off on. It ends the one before. If the kernel can send from the file to a
-	// socket, the reader is of a kind that net/http recognises.
+	// socket, and the part is so large that this pays, the reader is of a kind that net/http recognises.
 	Range(off, n int64) (io.Reader, error)
 	// Forget asks the system to keep the body out of its memory.
 	Forget()

@@ -1,10 +1,8 @@
 package disk
 
 import (
-	"errors"
 	"io/fs"
 	"os"
-	"path"
 	"strconv"
 	"sync"
 	"syscall"
@@ -17,16 +15,13 @@ type OS struct{}
 
 var _ FS = OS{}
 
-// osFile is one pointer wide, so that it goes into a File without an allocation.
-type osFile struct{ *os.File }
-
 // Open opens a file.
 func (OS) Open(name string, flag int, perm fs.FileMode) (File, error) {
-	f, err := os.OpenFile(name, flag, perm)
+	fd, err := retry(func() (int, error) { return unix.Open(name, flag|unix.O_CLOEXEC, uint32(perm.Perm())) })
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	return osFile{f}, nil
+	return &osFile{fd: fd, name: name}, nil
 }
 
 // Unnamed opens a file without a name in dir.
@@ -36,7 +31,7 @@ func (OS) Unnamed(dir string) (File, error) {
 	})
 	switch err {
 	case nil:
-		return osFile{os.NewFile(uintptr(fd), dir)}, nil
+		return &osFile{fd: fd, name: dir}, nil
 	case unix.EOPNOTSUPP, unix.EISDIR, unix.EINVAL:
 		return nil, ErrNoUnnamed
 	}
@@ -96,12 +91,12 @@ func (OS) Mkdir(name string) error { return os.Mkdir(name, 0o777) }
 
 // Link names an unnamed file by way of /proc, the way that needs no privilege.
 func (OS) Link(f File, name string) error {
-	file := f.OS()
-	if file == nil {
+	file, ok := f.(*osFile)
+	if !ok {
 		return &fs.PathError{Op: "link", Path: name, Err: syscall.EBADF}
 	}
 	var num [32]byte
-	self := string(strconv.AppendUint(append(num[:0], "/proc/self/fd/"...), uint64(file.Fd()), 10))
+	self := string(strconv.AppendUint(append(num[:0], "/proc/self/fd/"...), uint64(file.fd), 10))
 	err := unix.Linkat(unix.AT_FDCWD, self, unix.AT_FDCWD, name, unix.AT_SYMLINK_FOLLOW)
 	if err != nil {
 		return &fs.PathError{Op: "link", Path: name, Err: err}
@@ -151,45 +146,6 @@ func (OS) SyncDir(name string) error {
 		return &fs.PathError{Op: "fsync", Path: name, Err: err}
 	}
 	return nil
-}
-
-func (f osFile) OS() *os.File { return f.File }
-
-func (f osFile) Name() string { return path.Clean(f.File.Name()) }
-
-func (f osFile) Xattr(name string, buf []byte) (int, error) {
-	return unix.Fgetxattr(int(f.Fd()), name, buf)
-}
-
-func (f osFile) SetXattr(name string, value []byte) error {
-	return unix.Fsetxattr(int(f.Fd()), name, value, 0)
-}
-
-func (f osFile) Stat() (Info, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return Info{}, &fs.PathError{Op: "fstat", Path: f.File.Name(), Err: err}
-	}
-	return info(&st), nil
-}
-
-func (f osFile) Allocate(size int64) error {
-	_, err := retry(func() (int, error) {
-		return 0, unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
-	})
-	return err
-}
-
-func (f osFile) DropCache(off, n int64) error {
-	return unix.Fadvise(int(f.Fd()), off, n, unix.FADV_DONTNEED)
-}
-
-func (f osFile) TryLock() (bool, error) {
-	_, err := retry(func() (int, error) { return 0, unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // retry repeats a call that a signal interrupted.

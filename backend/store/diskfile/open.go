@@ -270,10 +270,17 @@ func (f *file) checkExpiry(opt store.OpenOptions) error {
 	return nil
 }
 
-// Range positions the file itself where it can, so that the kernel can send from it.
+// sendable is from what size on the kernel is to send a part. Below, the calls that sendfile takes (with net/http, a read to
+// guess the type, a write and the sending itself) cost more than copying does.
+const sendable = 64 << 10
+
+// Range positions the file itself where it can, so that the kernel can send from it, unless that does not pay.
 func (f *file) Range(off, n int64) (io.Reader, error) {
 	if off < 0 || n < 0 || off+n > f.info.Size {
 		return nil, fmt.Errorf("read %s: range %d+%d is outside of %d bytes", f.disk.Name(), off, n, f.info.Size)
+	}
+	if n < sendable {
+		return io.NewSectionReader(f.disk, off, n), nil
 	}
 	osFile := f.disk.OS()
 	if osFile == nil {
