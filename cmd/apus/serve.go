@@ -20,6 +20,7 @@ import (
 type serveFlags struct {
 	data, listen, config string
 	devices, replicas    int
+	policies             []string
 	quiet                bool
 }
 
@@ -47,6 +48,7 @@ SIGTERM, SIGHUP and ctrl-C stop the server when the requests under way are done;
 	fl.StringVar(&f.config, "config", "", "proxy configuration (default DATA/etc/proxy-server.toml)")
 	fl.IntVar(&f.devices, "devices", 0, "devices of a new store (default 1)")
 	fl.IntVar(&f.replicas, "replicas", 0, "replicas of everything in a new store (default 1)")
+	fl.StringSliceVar(&f.policies, "policies", nil, "storage policies of a new store, separated by commas, the first the default (default Policy-0)")
 	fl.BoolVar(&f.quiet, "quiet", false, "do not print how to use the store")
 	return cmd
 }
@@ -68,7 +70,7 @@ func serveAll(cmd *cobra.Command, f serveFlags) error {
 	// The file that says how to log is not read yet; what goes wrong before that is returned.
 	log := newLateLogger(os.Stderr)
 	e, err := assembly.OpenEmbedded(assembly.EmbeddedOptions{
-		Data: f.data, Devices: f.devices, Replicas: f.replicas, Config: f.config, Log: log.Logger, Clock: clock.System,
+		Data: f.data, Devices: f.devices, Replicas: f.replicas, Policies: f.policies, Config: f.config, Log: log.Logger, Clock: clock.System,
 		FS: disk.OS{}, Version: version,
 	})
 	if err != nil {

@@ -9,8 +9,11 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/apus-storage/apus/internal/policy"
+	"github.com/apus-storage/apus/internal/swiftconf"
 	"github.com/apus-storage/apus/ring"
 	"github.com/apus-storage/apus/ring/builder"
 )
@@ -35,6 +38,10 @@ func initData(o EmbeddedOptions) error {
 	if replicas > devices {
 		return fmt.Errorf("%d replicas need as many devices, have %d; add --devices %d", replicas, devices, replicas)
 	}
+	policies, err := newPolicies(o.Policies)
+	if err != nil {
+		return err
+	}
 	// Built aside and renamed, so that a directory is either whole or not there.
 	tmp := etc + ".new"
 	if err := os.RemoveAll(tmp); err != nil {
@@ -48,12 +55,16 @@ func initData(o EmbeddedOptions) error {
 			return err
 		}
 	}
-	for name, port := range map[string]int{"account": 6202, "container": 6201, "object": 6200} {
+	rings := map[string]int{"account": 6202, "container": 6201}
+	for _, p := range policies.All() {
+		rings[p.Index.RingName()] = 6200
+	}
+	for name, port := range rings {
 		if err := makeRing(filepath.Join(tmp, name), port, devices, replicas); err != nil {
 			return fmt.Errorf("make the %s ring: %w", name, err)
 		}
 	}
-	if err := writeSynced(filepath.Join(tmp, "swift.toml"), swiftTOML()); err != nil {
+	if err := writeSynced(filepath.Join(tmp, "swift.toml"), swiftTOML(policies)); err != nil {
 		return err
 	}
 	if err := writeSynced(filepath.Join(tmp, "proxy-server.toml"), proxyTOML()); err != nil {
@@ -67,7 +78,19 @@ func initData(o EmbeddedOptions) error {
 
 func deviceName(i int) string { return fmt.Sprintf("d%d", i+1) }
 
-// checkData refuses numbers that differ from those the directory was made with.
+// newPolicies makes the policies of a new store, all of them replicated; the first is the default.
+func newPolicies(names []string) (policy.Set, error) {
+	if len(names) == 0 {
+		names = []string{policy.LegacyName}
+	}
+	all := make([]policy.Policy, len(names))
+	for i, name := range names {
+		all[i] = policy.Policy{Index: policy.Index(i), Name: name, Default: i == 0}
+	}
+	return policy.NewSet(all...)
+}
+
+// checkData refuses numbers and policies that differ from those the directory was made with.
 func checkData(etc string, o EmbeddedOptions) error {
 	b, err := builder.Load(filepath.Join(etc, "object.builder"))
 	if err != nil {
@@ -80,6 +103,24 @@ func checkData(etc string, o EmbeddedOptions) error {
 	if o.Devices != 0 && o.Devices != devices || o.Replicas != 0 && float64(o.Replicas) != b.Replicas() {
 		return fmt.Errorf("it was made with --devices %d --replicas %v, which cannot be changed here; leave the flags out, or use another directory",
 			devices, b.Replicas())
+	}
+	return checkPolicies(etc, o.Policies)
+}
+
+func checkPolicies(etc string, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	cluster, err := swiftconf.Load(etc)
+	if err != nil {
+		return err
+	}
+	have := make([]string, 0, len(names))
+	for _, p := range cluster.Policies.All() {
+		have = append(have, p.Name)
+	}
+	if !slices.Equal(have, names) {
+		return fmt.Errorf("it has --policies %s, which cannot be changed here; leave the flag out, or use another directory", strings.Join(have, ","))
 	}
 	return nil
 }
@@ -120,16 +161,20 @@ func secret() string {
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))[:26]
 }
 
-func swiftTOML() string {
-	return fmt.Sprintf(`# What all servers of this cluster agree on. Changing the hash's prefix or suffix loses all data.
+func swiftTOML(policies policy.Set) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# What all servers of this cluster agree on. Changing the hash's prefix or suffix loses all data.
 [swift-hash]
 swift_hash_path_prefix = %q
 swift_hash_path_suffix = %q
-
-[storage-policy.0]
-name = "Policy-0"
-default = true
 `, secret(), secret())
+	for _, p := range policies.All() {
+		fmt.Fprintf(&b, "\n[storage-policy.%s]\nname = %q\n", p.Index, p.Name)
+		if p.Default {
+			b.WriteString("default = true\n")
+		}
+	}
+	return b.String()
 }
 
 func proxyTOML() string {

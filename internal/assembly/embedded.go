@@ -34,6 +34,9 @@ type EmbeddedOptions struct {
 	// Devices and Replicas are for a new data directory; 0 means one. An existing one keeps what it was made with, and
 	// other numbers are an error.
 	Devices, Replicas int
+	// Policies names the storage policies of a new data directory, all replicated, the first the default; none means one,
+	// Policy-0. An existing one keeps its own, and others are an error.
+	Policies []string
 	// Config is the proxy's file; empty means the data directory's own etc/proxy-server.toml.
 	Config string
 

@@ -123,6 +123,49 @@ func TestOtherNumbersOfDevicesAreRefused(t *testing.T) {
 	}
 }
 
+func TestPoliciesOfANewDirectory(t *testing.T) {
+	data, config := t.TempDir(), bare(t)
+	t.Run("containers are of one", func(t *testing.T) {
+		_, url := start(t, EmbeddedOptions{Data: data, Config: config, Policies: []string{"gold", "silver"}})
+		for name, want := range map[string]string{"": "gold", "silver": "silver"} {
+			r, err := http.NewRequest("PUT", url+"/v1/AUTH_a/c"+name, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("X-Storage-Policy", name)
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp, _ := do(t, "PUT", url+"/v1/AUTH_a/c"+name+"/o", "x"); resp.StatusCode != 201 {
+				t.Errorf("object PUT: %s", resp.Status)
+			}
+			if resp, _ := do(t, "HEAD", url+"/v1/AUTH_a/c"+name, ""); resp.Header.Get("X-Storage-Policy") != want {
+				t.Errorf("policy %q: got %q, want %q", name, resp.Header.Get("X-Storage-Policy"), want)
+			}
+		}
+		if objects, _ := filepath.Glob(filepath.Join(data, "devices", "d1", "objects-1", "*", "*", "*", "*.data")); len(objects) != 1 {
+			t.Errorf("objects of the second policy: %q", objects)
+		}
+	})
+	for _, tc := range []struct {
+		data, want string
+		policies   []string
+	}{
+		{data, "--policies gold,silver", []string{"gold"}},
+		{t.TempDir(), "silver", []string{"silver", "silver"}},
+		{t.TempDir(), "bad name", []string{"bad name"}},
+	} {
+		_, err := OpenEmbedded(EmbeddedOptions{
+			Data: tc.data, Config: config, Policies: tc.policies, Log: slog.New(slog.DiscardHandler), Clock: clock.System, FS: disk.OS{},
+		})
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("policies %q: got %v", tc.policies, err)
+		}
+	}
+}
+
 // BenchmarkServe measures whole requests over a connection, by a client that costs next to nothing.
 func BenchmarkServe(b *testing.B) {
 	for _, bc := range []struct {
