@@ -103,6 +103,8 @@ func (x *exchange) options() (*response, error) {
 	}
 	h.Set("Access-Control-Allow-Methods", h.Get("Allow"))
 	if names := config.SplitList(x.r.Header.Get("Access-Control-Request-Headers")); len(names) > 0 {
+		slices.Sort(names)
+		names = slices.Compact(names)
 		h.Set("Access-Control-Allow-Headers", strings.Join(names, ", "))
 		vary(h, "Access-Control-Request-Headers")
 	}

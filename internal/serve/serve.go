@@ -217,10 +217,14 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 	})
 }
 
-// join leaves each header one line.
+// join leaves each header one line. Of several Content-Types the first counts, as in Swift: joined they would be none.
 func join(h http.Header) {
 	for k, vs := range h {
-		if len(vs) > 1 {
+		switch {
+		case len(vs) < 2:
+		case k == "Content-Type":
+			h[k] = vs[:1]
+		default:
 			h[k] = []string{strings.Join(vs, ",")}
 		}
 	}

@@ -62,7 +62,10 @@ func TestBoundRefusesHeadsOverTheLimits(t *testing.T) {
 }
 
 func TestBoundJoinsHeadersOnSeveralLines(t *testing.T) {
-	_, seen := exchange(t, "GET / HTTP/1.1\r\nHost: h\r\nX-Auth-Token: a\r\nX-One: 1\r\nx-auth-token: b\r\n\r\n")
+	_, seen := exchange(t, "GET / HTTP/1.1\r\nHost: h\r\nX-Auth-Token: a\r\nX-One: 1\r\nx-auth-token: b\r\nContent-Type: t/a\r\nContent-Type: t/b\r\n\r\n")
+	if got := seen.Header["Content-Type"]; len(got) != 1 || got[0] != "t/a" {
+		t.Errorf("handler saw types %q, want the first", got)
+	}
 	if got := seen.Header["X-Auth-Token"]; len(got) != 1 || got[0] != "a,b" || seen.Header.Get("X-One") != "1" {
 		t.Errorf("handler saw %q", seen.Header)
 	}
