@@ -2,7 +2,6 @@ package assembly
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,24 +15,9 @@ import (
 func TestBadInput(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	t.Run("table", func(t *testing.T) {
-		_, url := start(t, EmbeddedOptions{Data: roomyDir(t), Config: functional(t)})
+		_, url := start(t, EmbeddedOptions{Data: roomyDir(t), Config: "../../etc/functional-test.toml", Policies: []string{"gold", "silver"}})
 		badinput.Run(t, strings.TrimPrefix(url, "http://"), badinput.DefaultCreds())
 	})
-}
-
-// functional is the proxy that Swift's functional tests expect.
-func functional(t testing.TB) string {
-	t.Helper()
-	b, err := os.ReadFile("../../etc/functional-test.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.NewReplacer(`"proxy-logging", `, "", `"copy", `, "", "[filter.proxy-logging]", "", "[filter.copy]", "").Replace(string(b))
-	path := filepath.Join(t.TempDir(), "proxy.toml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // roomyDir is a directory on a file system with room for large extended attributes, if this machine has one: ext4's 4 KiB

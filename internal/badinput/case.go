@@ -25,7 +25,7 @@ type Exchange struct {
 	Send      []string // lines as in the file: escapes and placeholders not yet replaced
 	HalfClose bool     // close the writing side after sending
 	Recorded  []Answer // what OpenStack Swift answered
-	Kind      string   // "", "spec" or "apus": who replaces the recorded answers
+	Kind      string   // "", "spec", "apus" or "later": who replaces the recorded answers
 	Reason    string   // why, when Kind is set
 	Wanted    []Answer // the replacement when Kind is set
 }

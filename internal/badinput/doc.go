@@ -27,6 +27,7 @@
 //	spec: REASON            the lines with "=" below the block replace the recorded answer, because a newer
 //	                        Swift than the recorded one answers so
 //	apus: REASON            likewise, because Apus answers differently on purpose
+//	later: REASON           likewise, until Apus has the filter that gives the recorded answer
 //
 // An answer of "=" lines compares only what it names: the status, the headers given, the body if there is an empty line,
 // and with "= [closed]" that the connection ends. "= 400|408" accepts either status.

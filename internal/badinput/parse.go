@@ -84,7 +84,7 @@ func (p *parser) wire(kind, prev byte, rest string) error {
 	list := &e.Recorded
 	if kind == '=' {
 		if e.Kind == "" {
-			return fmt.Errorf("replaced answer without a reason: start with spec: or apus:")
+			return fmt.Errorf("replaced answer without a reason: start with spec:, apus: or later:")
 		}
 		list = &e.Wanted
 	}
@@ -138,7 +138,7 @@ func (p *parser) directive(line string) error {
 		}
 	case "half-close":
 		p.half = true
-	case "spec", "apus":
+	case "spec", "apus", "later":
 		if len(c.Exchanges) == 0 {
 			return fmt.Errorf("%s: before a request", key)
 		}
@@ -148,7 +148,7 @@ func (p *parser) directive(line string) error {
 		}
 		e.Kind, e.Reason = key, value
 	default:
-		return fmt.Errorf("unknown directive %q: case, why, ignore, half-close, spec and apus exist", key)
+		return fmt.Errorf("unknown directive %q: case, why, ignore, half-close, spec, apus and later exist", key)
 	}
 	return nil
 }
