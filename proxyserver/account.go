@@ -177,7 +177,8 @@ func (x *exchange) showACL(h http.Header) {
 	stored := h.Get(sysmetaAccountACL)
 	h.Del(sysmetaAccountACL)
 	var acl map[string]any
-	if json.Unmarshal([]byte(stored), &acl) != nil || len(acl) == 0 {
+	// To Swift each byte of a header is a character, so what is not ASCII looks odd, but the same everywhere.
+	if json.Unmarshal([]byte(meta.ToStored(stored)), &acl) != nil || len(acl) == 0 {
 		return
 	}
 	var b bytes.Buffer

@@ -356,7 +356,7 @@ func TestAccountACL(t *testing.T) {
 		"X-Account-Sysmeta-Core-Access-Control": `{"read-only":["b","é"],"admin":["a"]}`, "X-Account-Meta-Temp-Url-Key": "k",
 	}})
 	w := f.do("HEAD", "/v1/a", "-")
-	if got := w.Header().Get("X-Account-Access-Control"); got != `{"admin":["a"],"read-only":["b","\u00e9"]}` || w.Header().Get("X-Account-Meta-Temp-Url-Key") != "k" {
+	if got := w.Header().Get("X-Account-Access-Control"); got != `{"admin":["a"],"read-only":["b","\u00c3\u00a9"]}` || w.Header().Get("X-Account-Meta-Temp-Url-Key") != "k" {
 		t.Errorf("owner got %v", w.Header())
 	}
 	f.state = func() *request.State { return &request.State{Infos: &request.Infos{}} }

@@ -186,7 +186,7 @@ func (x *exchange) wantedPolicy() (i policy.Index, given bool, err error) {
 	p, ok := x.cluster.Policies.ByName(name)
 	switch {
 	case !ok:
-		return 0, false, plain(http.StatusBadRequest, "Invalid X-Storage-Policy '"+name+"'")
+		return 0, false, plain(http.StatusBadRequest, "Invalid X-Storage-Policy '"+meta.ToStored(name)+"'")
 	case p.Deprecated:
 		return 0, false, reply.Raw(http.StatusBadRequest, "Storage Policy '"+p.Name+"' is deprecated")
 	}
