@@ -50,11 +50,13 @@ func (x *exchange) getContainer() (*response, error) {
 			return nil, err
 		}
 	}
-	if !x.autoCreated() && !x.accountExists() {
-		if err := x.authorize(""); err != nil {
-			return nil, err
+	if !x.autoCreated() {
+		if missing := x.checkAccount(); missing != nil {
+			if err := x.authorize(""); err != nil {
+				return nil, err
+			}
+			return nil, missing
 		}
-		return nil, reply.Status(http.StatusNotFound)
 	}
 	q = q.with("format", "json")
 	h := x.clientHeaders()
@@ -232,8 +234,8 @@ func (x *exchange) postContainer() (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !x.accountExists() {
-		return nil, reply.Status(http.StatusNotFound)
+	if err := x.checkAccount(); err != nil {
+		return nil, err
 	}
 	lookup.Forget(x.r.Context(), x.path.Account, x.path.Container)
 	t := x.containerTarget(x.path.Account, x.path.Container, "")
@@ -242,8 +244,8 @@ func (x *exchange) postContainer() (*response, error) {
 }
 
 func (x *exchange) deleteContainer() (*response, error) {
-	if !x.accountExists() {
-		return nil, reply.Status(http.StatusNotFound)
+	if err := x.checkAccount(); err != nil {
+		return nil, err
 	}
 	lookup.Forget(x.r.Context(), x.path.Account, x.path.Container)
 	t := x.containerTarget(x.path.Account, x.path.Container, "")

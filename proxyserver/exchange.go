@@ -201,9 +201,16 @@ func (x *exchange) account() *lookup.Account {
 	return lookup.GetAccount(x.r, x.subrequest(x.config.AccountSkipCachePct), x.path.Account)
 }
 
-func (x *exchange) accountExists() bool {
-	a := x.account()
-	return a.Exists() && a.ReallyExists
+// checkAccount answers 404 if there is no such account. Whether there is cannot be told while its nodes fail: Swift says 404
+// then as well, to which clients might answer by throwing away what they think has gone.
+func (x *exchange) checkAccount() error {
+	switch a := x.account(); {
+	case a.Exists() && a.ReallyExists:
+		return nil
+	case a.Status >= 500:
+		return reply.Status(http.StatusServiceUnavailable)
+	}
+	return reply.Status(http.StatusNotFound)
 }
 
 func (x *exchange) container() *lookup.Container {
