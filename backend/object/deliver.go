@@ -51,7 +51,8 @@ func (b *updateBatch) save(c *call, u updates.Update) {
 
 // deliver saves what is to be saved and sends what is to be sent, all at once. It waits for no longer than
 // container_update_timeout: the client's next listing should show the change, but a slow container server must not make
-// the request slow. What is not done by then goes on, and Close waits for it.
+// the request slow. What is not done by then is saved, so that the answer's promise outlives this process, and goes on;
+// Close waits for it. If it arrives after all, the updater sends it once more, which changes nothing.
 func (s *Server) deliver(ctx context.Context, b *updateBatch) {
 	for i := range b.toSave {
 		s.saveUpdate(ctx, &b.toSave[i])
@@ -59,25 +60,33 @@ func (s *Server) deliver(ctx context.Context, b *updateBatch) {
 	if len(b.toSend) == 0 {
 		return
 	}
-	done := make(chan struct{}, len(b.toSend)) // roomy, so that nobody has to be there to receive
+	done := make(chan int, len(b.toSend)) // roomy, so that nobody has to be there to receive
 	for i := range b.toSend {
-		d := &b.toSend[i]
+		d := b.toSend[i] // its own: deliverOne follows redirects
 		s.background.Go(func() {
 			// Not the request's context, which ends with the answer.
 			ctx, cancel := context.WithTimeout(s.life, s.cfg.ConnTimeout.Duration+s.cfg.NodeTimeout.Duration)
 			defer cancel()
-			s.deliverOne(ctx, d)
-			done <- struct{}{}
+			s.deliverOne(ctx, &d)
+			done <- i
 		})
 	}
 	timer := time.NewTimer(s.cfg.ContainerUpdateTimeout.Duration)
 	defer timer.Stop()
-	for range b.toSend {
+	waiting := make(map[int]bool, len(b.toSend))
+	for i := range b.toSend {
+		waiting[i] = true
+	}
+	for len(waiting) > 0 {
 		select {
-		case <-done:
+		case i := <-done:
+			delete(waiting, i)
 		case <-timer.C:
 			s.deps.Logger.LogAttrs(ctx, slog.LevelDebug, "container updates go on in the background",
-				slog.Int("count", len(b.toSend)), slog.Duration("waited", s.cfg.ContainerUpdateTimeout.Duration))
+				slog.Int("count", len(waiting)), slog.Duration("waited", s.cfg.ContainerUpdateTimeout.Duration))
+			for i := range waiting {
+				s.saveUpdate(ctx, &b.toSend[i])
+			}
 			return
 		}
 	}

@@ -183,8 +183,9 @@ func TestSlowContainerServerDoesNotHoldTheClient(t *testing.T) {
 		c.ContainerUpdateTimeout = config.Seconds(0.001)
 	})
 	do(t, n, "PUT", path, "x", told()...).expect(t, 201)
-	if got := n.saved(t, "async_pending"); len(got) != 0 {
-		t.Errorf("saved %v before the container server has answered", got)
+	// The process may be killed before the container server has answered.
+	if got := n.saved(t, "async_pending"); len(got) != 1 {
+		t.Errorf("saved %v when the client was answered, want one update", got)
 	}
 	close(let)
 	n.Close()
