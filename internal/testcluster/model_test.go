@@ -87,7 +87,7 @@ func (o *subject) candidates() []*write {
 // mayBeMissing says whether one of the candidates leaves the name without an object.
 func (o *subject) mayBeMissing() bool {
 	cs := o.candidates()
-	return !slices.ContainsFunc(cs, func(w *write) bool { return w.acked && w.kind == http.MethodPut }) && len(cs) >= 0 ||
+	return !slices.ContainsFunc(cs, func(w *write) bool { return w.acked && w.kind == http.MethodPut }) ||
 		slices.ContainsFunc(cs, func(w *write) bool { return w.kind == http.MethodDelete })
 }
 
@@ -132,6 +132,18 @@ func (o *subject) checkMeta(v *write, h http.Header) string {
 	return "metadata of no POST: " + post
 }
 
+// newestMeta says whether metadata is that of the last acknowledged write.
+func (o *subject) newestMeta(h http.Header) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, w := range slices.Backward(o.writes) {
+		if w.acked {
+			return h.Get("X-Object-Meta-Put") == strconv.Itoa(w.id) || h.Get("X-Object-Meta-Post") == strconv.Itoa(w.id)
+		}
+	}
+	return false
+}
+
 // written says whether a PUT of that content was ever made.
 func (o *subject) written(etag string, size int) bool {
 	o.mu.Lock()
@@ -156,6 +168,7 @@ type model struct {
 // fail reports a broken promise.
 func (m *model) fail(o *subject, format string, args ...any) {
 	m.Helper()
+	m.c.options.Log.Error("a promise is broken", "what", fmt.Sprintf(format, args...))
 	var b strings.Builder
 	if o != nil {
 		o.mu.Lock()
@@ -182,6 +195,10 @@ func (m *model) client(ctx context.Context, number, round int) {
 	for step := range m.steps {
 		if m.Failed() {
 			return
+		}
+		if m.c.options.Kind == Direct {
+			// Let some of the bubble's time go by, so that nodes that were left out are asked again.
+			time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond)
 		}
 		pool := m.private[number]
 		if rng.IntN(5) == 0 {
@@ -403,6 +420,8 @@ func (m *model) verify(ctx context.Context, stage string) {
 				m.fail(o, "%s: %v", stage, res)
 			case res.Status == 404 && !o.mayBeMissing():
 				m.fail(o, "%s: LOST: %v", stage, res)
+			case m.calm && res.Status == 200 && !slices.Contains(m.objects, o) && !o.newestMeta(res.Header):
+				m.fail(o, "%s: metadata %s %s is not the newest", stage, res.Header.Get("X-Object-Meta-Put"), res.Header.Get("X-Object-Meta-Post"))
 			case res.Status == 200:
 				v := m.checkRead(o, r, res)
 				if v != nil && !slices.ContainsFunc(cs, func(w *write) bool { return w.kind == http.MethodPut && w.etag == v.etag }) {
@@ -498,7 +517,7 @@ func (m *model) chaos(ctx context.Context, stop <-chan struct{}) {
 			return
 		default:
 		}
-		m.pause(ctx, stop, time.Duration(rng.IntN(10))*m.c.options.NodeTimeout/10)
+		m.pause(ctx, stop, time.Duration(rng.IntN(60))*m.c.options.NodeTimeout/10)
 	}
 }
 
@@ -620,6 +639,18 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					(&model{T: t, seed: seed, steps: steps(300)}).run(Options{Seed: seed, Memory: memory}, 4, 60)
 				})
+			})
+		}
+	}
+}
+
+// TestOverConnections has real time-outs and connections, so it is shorter.
+func TestOverConnections(t *testing.T) {
+	for _, kind := range []Kind{TCP, Mixed} {
+		for _, seed := range seeds(1) {
+			t.Run(fmt.Sprintf("%s, seed %d", kind, seed), func(t *testing.T) {
+				o := Options{Seed: seed, Kind: kind, Memory: true, NodeTimeout: 400 * time.Millisecond, Proxy: "error_suppression_interval = 0"}
+				(&model{T: t, seed: seed, steps: steps(60)}).run(o, 6, 40)
 			})
 		}
 	}
