@@ -134,6 +134,9 @@ func (e *Embedded) startNodes(a Around) error {
 	e.closers = append(e.closers, containers.Close)
 	oc := object.DefaultConfig()
 	oc.Devices, oc.MountCheck, oc.LogRequests = devices, false, false
+	// Nearly all objects are read with a token here. On a node of a large cluster those would only push others out of the
+	// system's memory; here they are what is asked for again.
+	oc.KeepCachePrivate = true
 	objects, err := object.New(oc, object.Deps{
 		Cluster: a.Cluster, Logger: a.Log, Clock: a.Clock,
 		FS: a.FS, Transport: a.Transport, Version: a.Version,

@@ -181,8 +181,8 @@ func cached[T Account | Container](ctx context.Context, state *request.State, su
 	if state.Cache == nil || sub.SkipCache {
 		return nil
 	}
-	v := new(T)
-	if err := cache.GetJSON(ctx, state.Cache, key, v); err != nil {
+	v, err := cache.GetShared[T](ctx, state.Cache, key)
+	if err != nil {
 		return nil
 	}
 	state.Infos.Put(key, v)

@@ -57,7 +57,8 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 	return instance(client, client.Close), nil
 }
 
-func instance(c cache.Cache, closeCache func() error) middleware.Instance {
+func instance(inner cache.Cache, closeCache func() error) middleware.Instance {
+	c := cache.NewMemo(inner)
 	return middleware.Instance{
 		Wrap:  func(next http.Handler) http.Handler { return &filter{c, next} },
 		Close: closeCache,

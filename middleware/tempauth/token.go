@@ -40,12 +40,12 @@ func (g grant) MarshalJSON() ([]byte, error) {
 
 // readGrant returns what the cache holds under key. Whatever is not a grant is none.
 func readGrant(ctx context.Context, c cache.Cache, key string) (grant, bool) {
-	var parts []any
-	if err := cache.GetJSON(ctx, c, key, &parts); err != nil || len(parts) != 2 {
+	parts, err := cache.GetShared[[]any](ctx, c, key)
+	if err != nil || len(*parts) != 2 {
 		return grant{}, false
 	}
-	expires, okExpires := parts[0].(float64)
-	groups, okGroups := parts[1].(string)
+	expires, okExpires := (*parts)[0].(float64)
+	groups, okGroups := (*parts)[1].(string)
 	return grant{expires, groups}, okExpires && okGroups && groups != ""
 }
 
