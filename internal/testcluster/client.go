@@ -21,6 +21,8 @@ type Request struct {
 	Abort int64
 	// Pace is a pause between pieces of the body, sent or received.
 	Pace time.Duration
+	// Between, if set, is called once after the first piece of the body has been sent or received.
+	Between func()
 }
 
 // A Result is what a client has seen.
@@ -71,7 +73,7 @@ func (c *Cluster) Do(ctx context.Context, r Request) Result {
 	defer resp.Body.Close()
 	out := Result{Status: resp.StatusCode, Header: resp.Header}
 	var body io.Reader = resp.Body
-	if r.Body == nil && (r.Abort != 0 || r.Pace != 0) {
+	if r.Body == nil && (r.Abort != 0 || r.Pace != 0 || r.Between != nil) {
 		body = &pieces{Reader: body, r: &r, left: r.Abort, leave: cancel}
 	}
 	out.Body, out.Err = io.ReadAll(body)
@@ -84,11 +86,15 @@ type pieces struct {
 	r     *Request
 	left  int64
 	leave func()
+	count int
 }
 
 // Read reads the next piece.
 func (p *pieces) Read(b []byte) (int, error) {
-	if p.r.Pace > 0 {
+	if p.count++; p.count == 2 && p.r.Between != nil {
+		p.r.Between()
+	}
+	if p.r.Pace > 0 && p.count > 1 {
 		time.Sleep(p.r.Pace)
 	}
 	if p.r.Abort == 0 {

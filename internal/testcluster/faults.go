@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -139,10 +140,17 @@ func (x *crossing) do() (*http.Response, error) {
 			r.Body.(*sending).left = x.f.N
 		}
 	}
+	rt := http.RoundTripper(x.l.direct)
 	if x.n.tcp {
-		return x.n.c.tcp.RoundTrip(r)
+		rt = x.n.c.tcp
 	}
-	return x.l.direct.RoundTrip(r)
+	resp, err := rt.RoundTrip(r)
+	if body, ok := r.Body.(*sending); ok && err == nil && body.broken.Load() {
+		// What a node in this process says of its broken connection could not be heard over one.
+		resp.Body.Close()
+		return nil, errReset
+	}
+	return resp, err
 }
 
 // dead says whether the node has gone since.
@@ -202,12 +210,16 @@ func answer(r *http.Request, status int) *http.Response {
 // sending is a request's body with a fault.
 type sending struct {
 	io.ReadCloser
-	x    *crossing
-	left int64 // before the fault; -1 for none
+	x      *crossing
+	left   int64 // before the fault; -1 for none
+	broken atomic.Bool
 }
 
 // Read reads on until the fault.
 func (s *sending) Read(p []byte) (int, error) {
+	if s.x.dead() || s.left == 0 {
+		s.broken.Store(true)
+	}
 	if s.x.dead() {
 		return 0, errReset
 	}

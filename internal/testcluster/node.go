@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -45,6 +46,8 @@ type Node struct {
 	memory *disk.Memory
 	addr   [3]string
 	tcp    bool
+	// listening are the servers of a node that is reached over TCP.
+	listening []*http.Server
 
 	mu   sync.Mutex // guards the rest
 	life *life      // nil while the node is down
@@ -60,8 +63,8 @@ type life struct {
 		http.Handler
 		Close() error
 	}
-	http  []*http.Server
-	calls calls
+	handlers [3]http.Handler
+	calls    calls
 }
 
 // calls counts requests under way, of which none begins after the end.
@@ -126,12 +129,7 @@ func (c *Cluster) newNode(i int) (*Node, error) {
 	for s := range n.addr {
 		n.addr[s] = net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+10*i+s)) // nobody listens there
 		if n.tcp {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return nil, err
-			}
-			n.addr[s] = l.Addr().String()
-			if err := l.Close(); err != nil {
+			if err := n.listen(s); err != nil {
 				return nil, err
 			}
 		}
@@ -172,18 +170,8 @@ func (n *Node) Start() error {
 		return err
 	}
 	for s, h := range l.servers {
-		h := counted(h, &l.calls)
-		if !n.tcp {
-			l.direct.Handle(n.addr[s], h)
-			continue
-		}
-		ln, err := net.Listen("tcp", n.addr[s])
-		if err != nil {
-			return err
-		}
-		hs := &http.Server{Handler: h}
-		l.http = append(l.http, hs)
-		go func() { _ = hs.Serve(ln) }() // ends with Close
+		l.handlers[s] = counted(h, &l.calls)
+		l.direct.Handle(n.addr[s], l.handlers[s])
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -261,9 +249,6 @@ func (n *Node) Stop() error {
 	}
 	l.calls.end()
 	close(l.dead)
-	for _, h := range l.http {
-		h.Close()
-	}
 	l.calls.wait()
 	var errs []error
 	for _, s := range l.servers {
@@ -272,7 +257,35 @@ func (n *Node) Stop() error {
 	return errors.Join(append(errs, l.pool.Close())...)
 }
 
-func (n *Node) unlisten() {}
+// listen opens the address of a service. It stays open while the node is down, so that nobody else gets it: the transport
+// refuses connections then.
+func (n *Node) listen(service int) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	n.addr[service] = l.Addr().String()
+	s := &http.Server{
+		ErrorLog: slog.NewLogLogger(n.c.options.Log.Handler(), slog.LevelDebug),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			life := n.alive()
+			if life == nil {
+				panic(http.ErrAbortHandler)
+			}
+			life.handlers[service].ServeHTTP(w, r)
+		}),
+	}
+	n.listening = append(n.listening, s)
+	go func() { _ = s.Serve(l) }() // ends with Close
+	return nil
+}
+
+// unlisten gives the addresses back.
+func (n *Node) unlisten() {
+	for _, s := range n.listening {
+		s.Close()
+	}
+}
 
 // Crash cuts the node's power and leaves it down: of what was not synced, the seed keeps some. Without Memory it is a
 // kill of the servers.

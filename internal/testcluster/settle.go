@@ -10,6 +10,7 @@ import (
 
 	"github.com/apus-storage/apus/backend/broker"
 	"github.com/apus-storage/apus/internal/hashpath"
+	"github.com/apus-storage/apus/ring"
 )
 
 // Heal lifts all faults: devices are put back, nodes started, and so much time passes that the proxy asks all of them
@@ -34,6 +35,23 @@ func (n *Node) Heal() error {
 		return nil
 	}
 	return n.Start()
+}
+
+// Primaries returns the nodes where a name belongs: an account, container or object.
+func (c *Cluster) Primaries(account string, rest ...string) []*Node {
+	live := []*ring.Live{c.Rings.Account(), c.Rings.Container(), nil}[len(rest)]
+	if len(rest) == 2 {
+		var err error
+		if live, err = c.Rings.Object(0); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	r := live.Ring()
+	var out []*Node
+	for _, n := range r.AppendPrimaries(nil, r.Partition(c.Conf.Hasher.Sum(account, rest...))) {
+		out = append(out, c.byHost[n.HostPort()])
+	}
+	return out
 }
 
 // RunUpdaters makes passes of all nodes' updaters until nothing changes any more. All nodes must be up.
