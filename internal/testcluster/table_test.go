@@ -3,9 +3,11 @@ package testcluster
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -15,6 +17,8 @@ import (
 
 	"github.com/apus-storage/apus/internal/disk"
 )
+
+var update = flag.Bool("update", false, "rewrite the table in docs/faults.md")
 
 const objectPath = "/v1/AUTH_t/c/o"
 
@@ -95,68 +99,73 @@ type incident struct {
 	name string
 	do   func(*scene) Result
 	want want
+	// proxy, if set, is configuration for a row that only makes sense with a connection between client and proxy.
+	proxy string
 }
 
 var incidents = []incident{
-	{"a node is down, read", func(s *scene) Result { s.stop(s.primaries[0]); return s.get() }, want{200, false, oldVersion}},
-	{"a node is down, write", func(s *scene) Result { s.stop(s.primaries[0]); return s.put() }, want{201, false, newVersion}},
-	{"two nodes of four are down, read", func(s *scene) Result { s.stop(s.primaries[:2]...); return s.get() }, want{200, false, oldVersion}},
-	{"three nodes of four are down, write", func(s *scene) Result { s.stop(s.c.Nodes[1:]...); return s.put() }, want{503, false, oldVersion}},
-	{"all nodes are down, read", func(s *scene) Result { s.stop(s.c.Nodes...); return s.get() }, want{503, false, oldVersion}},
-	{"a node does not answer, read", func(s *scene) Result { s.first(1, "GET", Fault{What: Hang}); return s.get() }, want{200, false, oldVersion}},
-	{"a node does not answer, write", func(s *scene) Result { s.first(1, "PUT", Fault{What: Hang}); return s.put() }, want{201, false, newVersion}},
-	{"a node stops in the middle of its answer", func(s *scene) Result { s.first(1, "GET", Fault{What: Stall, N: 70_000}); return s.get() }, want{200, false, oldVersion}},
-	{"two nodes cut their answers", func(s *scene) Result { s.first(2, "GET", Fault{What: Truncate, N: 70_000}); return s.get() }, want{200, false, oldVersion}},
-	{"all nodes cut their answers", func(s *scene) Result { s.first(99, "GET", Fault{What: Truncate, N: 100}); return s.get() }, want{200, true, oldVersion}},
-	{"a node stops reading an upload", func(s *scene) Result { s.first(1, "PUT", Fault{What: Deaf, N: 70_000}); return s.put() }, want{201, false, newVersion}},
-	{"a node breaks off in mid-upload", func(s *scene) Result { s.first(1, "PUT", Fault{What: Drop, N: 70_000}); return s.put() }, want{201, false, newVersion}},
-	{"two nodes break off in mid-upload", func(s *scene) Result { s.first(2, "PUT", Fault{What: Drop, N: 70_000}); return s.put() }, want{503, false, oldVersion | newVersion}},
-	{"a node answers 500", func(s *scene) Result { s.first(1, "GET", Fault{What: Answer, Status: 500}); return s.get() }, want{200, false, oldVersion}},
-	{"a node answers 503", func(s *scene) Result { s.first(1, "PUT", Fault{What: Answer, Status: 503}); return s.put() }, want{201, false, newVersion}},
-	{"a node answers 507", func(s *scene) Result { s.first(1, "PUT", Fault{What: Answer, Status: 507}); return s.put() }, want{201, false, newVersion}},
-	{"the answers of all nodes to an upload are lost", func(s *scene) Result { s.first(9, "PUT", Fault{What: Lose}); return s.put() }, want{503, false, oldVersion | newVersion}},
-	{"a node lies about the ETag of an upload", func(s *scene) Result { s.first(1, "PUT", Fault{What: LieETag}); return s.put() }, want{500, false, newVersion}},
-	{"a node sends less than it says", func(s *scene) Result { s.first(1, "GET", Fault{What: LieSize, N: 10}); return s.get() }, want{200, true, oldVersion}},
+	{"a node is down, read", func(s *scene) Result { s.stop(s.primaries[0]); return s.get() }, want{200, false, oldVersion}, ""},
+	{"a node is down, write", func(s *scene) Result { s.stop(s.primaries[0]); return s.put() }, want{201, false, newVersion}, ""},
+	{"two nodes of four are down, read", func(s *scene) Result { s.stop(s.primaries[:2]...); return s.get() }, want{200, false, oldVersion}, ""},
+	{"three nodes of four are down, write", func(s *scene) Result { s.stop(s.c.Nodes[1:]...); return s.put() }, want{503, false, oldVersion}, ""},
+	{"all nodes are down, read", func(s *scene) Result { s.stop(s.c.Nodes...); return s.get() }, want{503, false, oldVersion}, ""},
+	{"a node does not answer, read", func(s *scene) Result { s.first(1, "GET", Fault{What: Hang}); return s.get() }, want{200, false, oldVersion}, ""},
+	{"a node does not answer, write", func(s *scene) Result { s.first(1, "PUT", Fault{What: Hang}); return s.put() }, want{201, false, newVersion}, ""},
+	{"a node stops in the middle of its answer", func(s *scene) Result { s.first(1, "GET", Fault{What: Stall, N: 70_000}); return s.get() }, want{200, false, oldVersion}, ""},
+	{"two nodes cut their answers", func(s *scene) Result { s.first(2, "GET", Fault{What: Truncate, N: 70_000}); return s.get() }, want{200, false, oldVersion}, ""},
+	{"all nodes cut their answers", func(s *scene) Result { s.first(99, "GET", Fault{What: Truncate, N: 100}); return s.get() }, want{200, true, oldVersion}, ""},
+	{"a node stops reading an upload", func(s *scene) Result { s.first(1, "PUT", Fault{What: Deaf, N: 70_000}); return s.put() }, want{201, false, newVersion}, ""},
+	{"a node breaks off in mid-upload", func(s *scene) Result { s.first(1, "PUT", Fault{What: Drop, N: 70_000}); return s.put() }, want{201, false, newVersion}, ""},
+	{"two nodes break off in mid-upload", func(s *scene) Result { s.first(2, "PUT", Fault{What: Drop, N: 70_000}); return s.put() }, want{503, false, oldVersion | newVersion}, ""},
+	{"a node answers 500", func(s *scene) Result { s.first(1, "GET", Fault{What: Answer, Status: 500}); return s.get() }, want{200, false, oldVersion}, ""},
+	{"a node answers 503", func(s *scene) Result { s.first(1, "PUT", Fault{What: Answer, Status: 503}); return s.put() }, want{201, false, newVersion}, ""},
+	{"a node answers 507", func(s *scene) Result { s.first(1, "PUT", Fault{What: Answer, Status: 507}); return s.put() }, want{201, false, newVersion}, ""},
+	{"the answers of all nodes to an upload are lost", func(s *scene) Result { s.first(9, "PUT", Fault{What: Lose}); return s.put() }, want{503, false, oldVersion | newVersion}, ""},
+	{"a node lies about the ETag of an upload", func(s *scene) Result { s.first(1, "PUT", Fault{What: LieETag}); return s.put() }, want{500, false, newVersion}, ""},
+	{"a node sends less than it says", func(s *scene) Result { s.first(1, "GET", Fault{What: LieSize, N: 10}); return s.get() }, want{200, true, oldVersion}, ""},
 	{"a disk is full", func(s *scene) Result {
 		s.hook(s.primaries[:1], "write", 0, syscall.ENOSPC)
 		return s.put()
-	}, want{201, false, newVersion}},
+	}, want{201, false, newVersion}, ""},
 	{"two disks of four are full", func(s *scene) Result {
 		s.hook(s.primaries[:2], "write", 0, syscall.ENOSPC)
 		return s.put()
-	}, want{503, false, oldVersion | newVersion}},
+	}, want{503, false, oldVersion | newVersion}, ""},
 	{"all disks refuse new files", func(s *scene) Result {
 		s.hook(s.c.Nodes, "unnamed", 0, syscall.EIO)
 		return s.put()
-	}, want{503, false, oldVersion}},
+	}, want{503, false, oldVersion}, ""},
 	{"a disk fails at fsync", func(s *scene) Result {
 		s.hook(s.primaries[:1], "sync", 0, syscall.EIO)
 		return s.put()
-	}, want{201, false, newVersion}},
+	}, want{201, false, newVersion}, ""},
 	{"a disk has read errors", func(s *scene) Result {
 		s.hook(s.primaries[:2], "read", 0, syscall.EIO)
 		return s.get()
-	}, want{200, false, oldVersion}},
+	}, want{200, false, oldVersion}, ""},
 	{"all disks have read errors", func(s *scene) Result {
 		s.hook(s.c.Nodes, "read", 0, syscall.EIO)
 		return s.get()
-	}, want{200, true, oldVersion}},
+	}, want{200, true, oldVersion}, ""},
 	{"a disk is slow, write", func(s *scene) Result {
 		s.hook(s.primaries[:1], "sync", s.c.options.NodeTimeout*2, nil)
 		return s.put()
-	}, want{201, false, newVersion}},
-	{"a node restarts in mid-download", func(s *scene) Result { return s.get(s.restarting(s.primaries[:2])) }, want{200, false, oldVersion}},
-	{"a node restarts in mid-upload", func(s *scene) Result { return s.put(s.restarting(s.primaries[:1])) }, want{201, false, newVersion}},
+	}, want{201, false, newVersion}, ""},
+	{"a node restarts in mid-download", func(s *scene) Result { return s.get(s.restarting(s.primaries[:2])) }, want{200, false, oldVersion}, ""},
+	{"a node restarts in mid-upload", func(s *scene) Result { return s.put(s.restarting(s.primaries[:1])) }, want{201, false, newVersion}, ""},
 	{"a device is unmounted in mid-upload", func(s *scene) Result {
 		return s.put(func(r *Request) { r.Between = func() { s.unmount(s.primaries[0]) } })
-	}, want{201, false, newVersion}},
+	}, want{201, false, newVersion}, ""},
 	{"a device is unmounted in mid-download", func(s *scene) Result {
 		return s.get(func(r *Request) { r.Between = func() { s.unmount(s.primaries[0]) } })
-	}, want{200, false, oldVersion}},
-	{"the client goes in mid-upload", func(s *scene) Result { return s.put(func(r *Request) { r.Abort = 70_000 }) }, want{-1, false, oldVersion}},
-	{"the client goes in mid-download", func(s *scene) Result { return s.get(func(r *Request) { r.Abort = 70_000 }) }, want{200, true, oldVersion}},
-	{"a slow client downloads", func(s *scene) Result { return s.get(func(r *Request) { r.Pace = 20 * time.Millisecond }) }, want{200, false, oldVersion}},
-	{"a slow client uploads", func(s *scene) Result { return s.put(func(r *Request) { r.Pace = 20 * time.Millisecond }) }, want{201, false, newVersion}},
+	}, want{200, false, oldVersion}, ""},
+	{"the client goes in mid-upload", func(s *scene) Result { return s.put(func(r *Request) { r.Abort = 70_000 }) }, want{-1, false, oldVersion}, ""},
+	{"the client goes in mid-download", func(s *scene) Result { return s.get(func(r *Request) { r.Abort = 70_000 }) }, want{200, true, oldVersion}, ""},
+	{"a slow client downloads", func(s *scene) Result { return s.get(func(r *Request) { r.Pace = 20 * time.Millisecond }) }, want{200, false, oldVersion}, ""},
+	{"a slow client uploads", func(s *scene) Result { return s.put(func(r *Request) { r.Pace = 20 * time.Millisecond }) }, want{201, false, newVersion}, ""},
+	{"a client sends nothing for longer than client_timeout", func(s *scene) Result {
+		return s.put(func(r *Request) { r.Pace = time.Second })
+	}, want{408, false, oldVersion}, "client_timeout = 0.3"},
 	{"all power fails after an upload", func(s *scene) Result {
 		res := s.put()
 		for i, n := range s.c.Nodes {
@@ -165,7 +174,7 @@ var incidents = []incident{
 			}
 		}
 		return res
-	}, want{201, false, newVersion}},
+	}, want{201, false, newVersion}, ""},
 	{"power fails in mid-upload", func(s *scene) Result {
 		s.hook(s.primaries[:2], "setxattr", 0, disk.ErrCrashed)
 		res := s.put()
@@ -175,13 +184,13 @@ var incidents = []incident{
 			}
 		}
 		return res
-	}, want{503, false, oldVersion | newVersion}},
+	}, want{503, false, oldVersion | newVersion}, ""},
 	{"no account node answers, container listed", func(s *scene) Result {
 		return s.without("/AUTH_t", Request{Method: "GET", Path: "/v1/AUTH_t/c"})
-	}, want{503, false, oldVersion}},
+	}, want{503, false, oldVersion}, ""},
 	{"no container node answers, write", func(s *scene) Result {
 		return s.without("/AUTH_t/c", Request{Method: "PUT", Path: objectPath, Body: s.new})
-	}, want{503, false, oldVersion}},
+	}, want{503, false, oldVersion}, ""},
 }
 
 // restarting stops nodes, and starts them again, after the first piece of a body.
@@ -272,12 +281,61 @@ func (i incident) check(t *testing.T, o Options) {
 func TestWhatAClientSeesOfFaults(t *testing.T) {
 	for _, i := range incidents {
 		t.Run(i.name, func(t *testing.T) {
-			t.Run("direct", func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { i.check(t, Options{Memory: true}) })
-			})
+			if i.proxy == "" {
+				t.Run("direct", func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { i.check(t, Options{Memory: true}) })
+				})
+			}
 			t.Run("tcp", func(t *testing.T) {
-				i.check(t, Options{Kind: TCP, Memory: true, NodeTimeout: time.Second, Proxy: "recoverable_node_timeout = 0.3"})
+				i.check(t, Options{Kind: TCP, Memory: true, NodeTimeout: time.Second, Proxy: "recoverable_node_timeout = 0.3\n" + i.proxy})
 			})
 		})
+	}
+}
+
+// row is the incident's in docs/faults.md.
+func (i incident) row() string {
+	sees := fmt.Sprint(i.want.status)
+	switch {
+	case i.want.status < 0:
+		sees = "nothing: it has gone"
+	case i.want.broken && strings.Contains(i.name, "client"):
+		sees = "what it read until it went"
+	case i.want.broken:
+		sees = "an answer that breaks off, never one that ends too early; or 503"
+	case i.want.status == 200:
+		sees = "200, whole"
+	}
+	after := map[int]string{
+		oldVersion: "what was acknowledged before", newVersion: "the new version", oldVersion | newVersion: "either version, whole",
+	}[i.want.after]
+	return fmt.Sprintf("| %s | %s | %s |\n", i.name, sees, after)
+}
+
+// TestTheDocumentHasTheTable compares docs/faults.md with the table; -update rewrites it there.
+func TestTheDocumentHasTheTable(t *testing.T) {
+	const path, begin, end = "../../docs/faults.md", "| fault | the client sees | afterwards there is |\n|---|---|---|\n", "\n## "
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(data), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no table", path)
+	}
+	var table strings.Builder
+	for _, i := range incidents {
+		table.WriteString(i.row())
+	}
+	want := before + begin + table.String() + end + after
+	if want == string(data) {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s does not have the table of this test; run it with -update", path)
+	}
+	if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
