@@ -105,6 +105,7 @@ func ReadFile(file *config.File, want string) (*Setup, error) {
 
 func readFile(file *config.File, kind string, insert bool) (*Setup, error) {
 	s := &Setup{Kind: kind, around: &Around{}, Server: Default{serve.Defaults(), statsd.Defaults()}, Daemons: defaultDaemons()}
+	s.Server.CutStalled = kind == Proxy
 	server := kind
 	if kind == Expirer {
 		server = Proxy

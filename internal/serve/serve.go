@@ -52,6 +52,10 @@ type Config struct {
 	LogFormat string `toml:"log_style"`
 	// How long to wait for requests under way when stopping.
 	StopTimeout config.Duration `toml:"stop_timeout"`
+
+	// CutStalled ends connections whose client takes nothing for ClientTimeout, or at most twice that. A proxy needs it,
+	// since its clients may be anybody; a storage node leaves it to the proxy how long clients may take.
+	CutStalled bool `toml:"-"`
 }
 
 // Defaults are Swift's, where Swift has the option.
@@ -125,6 +129,9 @@ func (c *Config) Listen(ctx context.Context) (net.Listener, error) {
 }
 
 func (c *Config) wrap(l net.Listener) (net.Listener, error) {
+	if c.CutStalled {
+		l = patience{l, c.ClientTimeout.Duration}
+	}
 	if c.RequireProxyProtocol {
 		l = &proxyproto.Listener{Listener: l, ReadHeaderTimeout: c.ClientTimeout.Duration,
 			ConnPolicy: func(proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) { return proxyproto.REQUIRE, nil }}
