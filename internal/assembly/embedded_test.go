@@ -28,7 +28,8 @@ func start(t testing.TB, o EmbeddedOptions) (*Embedded, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	e.Setup.Server.BindIP, e.Setup.Server.BindPort = "127.0.0.1", 0
+	l, err := e.Setup.Server.Listen(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
