@@ -352,6 +352,11 @@ func cleanHeaders(h http.Header) {
 	for _, k := range []string{"Date", "Connection", "X-Put-Timestamp", "X-Delete-After", "Transfer-Encoding"} {
 		delete(h, k)
 	}
+	// A node in this process may spell it so, to keep it with 204.
+	if v, ok := h["content-length"]; ok {
+		delete(h, "content-length")
+		h["Content-Length"] = v
+	}
 	if v := h["Etag"]; len(v) > 0 && strings.Contains(v[0], `"`) {
 		h["Etag"] = []string{strings.ReplaceAll(v[0], `"`, "")}
 	}

@@ -317,7 +317,7 @@ func (s *Server) head(c *dbserver.Call) *reply.Error {
 	if answer != nil || err != nil {
 		return s.finish(b, answer, err)
 	}
-	return &reply.Error{Code: http.StatusNoContent, Type: l.Type + "; charset=utf-8", Header: header}
+	return l.Head(header)
 }
 
 func (s *Server) get(c *dbserver.Call) *reply.Error {

@@ -36,7 +36,7 @@ func (s *Server) head(c *dbserver.Call) *reply.Error {
 	if err := s.describeMore(info, header); err != nil {
 		return s.finish(b, nil, err)
 	}
-	return &reply.Error{Code: http.StatusNoContent, Type: l.Type + "; charset=utf-8", Header: header}
+	return l.Head(header)
 }
 
 func withHeader(err error, header http.Header) error {

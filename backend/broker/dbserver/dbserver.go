@@ -290,6 +290,14 @@ func (c *Call) Listing(kind listing.Kind, limit int) (l Listing, answer *reply.E
 	return l, nil
 }
 
+// Head is the answer to a HEAD: all of a listing but the listing.
+func (l Listing) Head(header http.Header) *reply.Error {
+	// The proxies' listing filter asks for JSON, and gives the answer the client's type only if it has a length. Swift's nodes
+	// send one with 204; net/http takes it away, unless it is spelled like this.
+	header["content-length"] = []string{"0"}
+	return &reply.Error{Code: http.StatusNoContent, Type: l.Type + "; charset=utf-8", Header: header}
+}
+
 // Render finishes the answer of a listing, given its JSON. An empty text is 204, an empty JSON list is not.
 func (l Listing) Render(kind listing.Kind, name string, json []byte, header http.Header) *reply.Error {
 	answer := &reply.Error{Code: http.StatusOK, Type: l.Type + "; charset=utf-8", Header: header}
