@@ -43,6 +43,10 @@ type State struct {
 	// filter; called by the container controller.
 	CleanACL func(header, value string) (string, error)
 
+	// Ratelimited says that ratelimit has counted the request, so that a second one in the pipeline does not. Set and
+	// read by ratelimit.
+	Ratelimited bool
+
 	// Owner says that the user owns the account and so sees and sets its private headers. Set by Authorize.
 	Owner bool
 

@@ -16,6 +16,7 @@ var anew = map[string]string{
 	"Method":           "a subrequest's method is its own",
 	"Log":              "its line is its own, but for the source",
 	"ACL":              "the controllers set it for the resource they serve",
+	"Ratelimited":      "a filter's subrequests are counted where they pass ratelimit",
 	"RelativeLocation": "the redirect is the client's answer",
 	"Footers":          "they belong to the body that the client sent",
 }
