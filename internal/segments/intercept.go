@@ -1,0 +1,97 @@
+package segments
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/apus-storage/apus/internal/respw"
+	"github.com/apus-storage/apus/internal/subreq"
+)
+
+// ErrTooLong is an answer whose body is longer than allowed.
+var ErrTooLong = errors.New("body is too long")
+
+// Intercept sends r to next. An answer that want does not claim goes to w as it comes, and Intercept returns nil. One
+// that it does claim does not: it is returned, with at most limit bytes of body, when next is done with the request.
+// An answer with more is stopped, which is [ErrTooLong], and one that breaks off is an error; the head is returned then
+// as well. Nothing has been sent to w in these cases.
+func Intercept(next http.Handler, w http.ResponseWriter, r *http.Request, want func(code int, h http.Header) (limit int, ok bool)) (res *subreq.Response, err error) {
+	c := &capture{}
+	out := respw.Divert(w, func(code int, h http.Header) http.ResponseWriter {
+		limit, ok := want(code, h)
+		if !ok {
+			return w
+		}
+		c.limit, c.res = limit, &subreq.Response{Code: code, Header: h.Clone()}
+		nowhere := respw.Divert(w, func(int, http.Header) http.ResponseWriter { return nil })
+		return respw.Filter(nowhere, func(int, http.Header, io.Writer) io.Writer { return c })
+	})
+	defer func() {
+		if c.res == nil {
+			return // the client's answer, or a panic that is none of ours
+		}
+		switch v := recover(); {
+		case v != nil && v != http.ErrAbortHandler:
+			panic(v)
+		case c.over:
+			err = ErrTooLong
+		case v != nil:
+			err = io.ErrUnexpectedEOF
+		default:
+			err = short(r, c.res)
+		}
+		res = c.res
+	}()
+	next.ServeHTTP(out, r)
+	out.Finish()
+	return nil, nil
+}
+
+// Fetch sends r, a subrequest, and returns the answer with at most limit bytes of body. More is [ErrTooLong], and is not
+// read.
+func Fetch(next http.Handler, r *http.Request, limit int) (*subreq.Response, error) {
+	resp, err := subreq.Open(next, r)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, err)
+	}
+	defer resp.Body.Close()
+	res := &subreq.Response{Code: resp.StatusCode, Header: resp.Header}
+	res.Body, err = io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
+	if err == nil && len(res.Body) > limit {
+		res.Body, err = res.Body[:limit], ErrTooLong
+	}
+	if err != nil {
+		return res, fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, err)
+	}
+	return res, nil
+}
+
+// short finds out whether a body is less than was announced.
+func short(r *http.Request, res *subreq.Response) error {
+	if r.Method == http.MethodHead || res.Code == http.StatusNoContent || res.Code == http.StatusNotModified {
+		return nil
+	}
+	if v := res.Header["Content-Length"]; len(v) == 1 && v[0] != fmt.Sprint(len(res.Body)) {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+
+// capture keeps a body.
+type capture struct {
+	res   *subreq.Response
+	limit int
+	over  bool
+}
+
+// Write keeps p, or stops whoever writes.
+func (c *capture) Write(p []byte) (int, error) {
+	if len(p) > c.limit-len(c.res.Body) {
+		c.over = true
+		return 0, ErrTooLong
+	}
+	c.res.Body = append(c.res.Body, p...)
+	return len(p), nil
+}
