@@ -3,28 +3,46 @@ package all
 
 import (
 	"github.com/apus-storage/apus/middleware"
+	"github.com/apus-storage/apus/middleware/accountquotas"
 	"github.com/apus-storage/apus/middleware/catcherrors"
+	"github.com/apus-storage/apus/middleware/containerquotas"
 	servercopy "github.com/apus-storage/apus/middleware/copy"
+	"github.com/apus-storage/apus/middleware/crossdomain"
+	"github.com/apus-storage/apus/middleware/dlo"
+	"github.com/apus-storage/apus/middleware/domainremap"
+	"github.com/apus-storage/apus/middleware/etagquoter"
 	"github.com/apus-storage/apus/middleware/gatekeeper"
 	"github.com/apus-storage/apus/middleware/healthcheck"
 	"github.com/apus-storage/apus/middleware/listingformats"
 	"github.com/apus-storage/apus/middleware/memcache"
 	"github.com/apus-storage/apus/middleware/metrics"
+	"github.com/apus-storage/apus/middleware/namecheck"
 	"github.com/apus-storage/apus/middleware/proxylogging"
+	"github.com/apus-storage/apus/middleware/ratelimit"
+	"github.com/apus-storage/apus/middleware/readonly"
 	"github.com/apus-storage/apus/middleware/tempauth"
 )
 
 // Filters returns every filter.
 func Filters() []*middleware.Definition {
 	return []*middleware.Definition{
+		accountquotas.Filter,
 		catcherrors.Filter,
+		containerquotas.Filter,
 		servercopy.Filter,
+		crossdomain.Filter,
+		dlo.Filter,
+		domainremap.Filter,
+		etagquoter.Filter,
 		gatekeeper.Filter,
 		healthcheck.Filter,
 		listingformats.Filter,
 		memcache.Filter,
 		metrics.Filter,
+		namecheck.Filter,
 		proxylogging.Filter,
+		ratelimit.Filter,
+		readonly.Filter,
 		tempauth.Filter,
 	}
 }
