@@ -287,7 +287,8 @@ func TestWhatAClientSeesOfFaults(t *testing.T) {
 				})
 			}
 			t.Run("tcp", func(t *testing.T) {
-				i.check(t, Options{Kind: TCP, Memory: true, NodeTimeout: time.Second, Proxy: "recoverable_node_timeout = 0.3\n" + i.proxy})
+				t.Parallel() // most of it is waiting
+				i.check(t, Options{Kind: TCP, Memory: true, NodeTimeout: 3 * time.Second, Proxy: "recoverable_node_timeout = 1\n" + i.proxy})
 			})
 		})
 	}
