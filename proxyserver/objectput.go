@@ -61,6 +61,9 @@ func (x *exchange) putObject() (*response, error) {
 	if len(x.state.Footers) > 0 {
 		put.Footers = x.footers
 	}
+	// A client that asks first is refused, if nodes refuse, before it has sent the body. One that does not has sent a small
+	// body already.
+	put.Whole = x.r.Header["Expect"] == nil
 	body := x.clientBody()
 	put.Body = body
 	ans, err := x.nodes.Put(x.r.Context(), p.target, put)

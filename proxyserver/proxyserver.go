@@ -142,8 +142,10 @@ func newApp(h middleware.Host, c Config, d Deps) (*App, error) {
 		a.owners[http.CanonicalHeaderKey(name)] = true
 	}
 	a.warn(options, policies)
+	_, overTCP := d.Transport.(*http.Transport)
 	a.nodes = fanout.New(fanout.Config{
-		Transport: d.Transport, Log: h.Log, Clock: h.Clock, LogHandoffs: c.LogHandoffs, Shuffle: a.shuffle,
+		Interruptible: overTCP,
+		Transport:     d.Transport, Log: h.Log, Clock: h.Clock, LogHandoffs: c.LogHandoffs, Shuffle: a.shuffle,
 		Limiter: fanout.NewLimiter(c.ErrorSuppressionInterval.Duration, c.ErrorSuppressionLimit, h.Clock),
 	})
 	return a, nil

@@ -113,7 +113,7 @@ type fake struct {
 }
 
 // kinds of transports that everything is tested with.
-var kinds = []string{"direct", "tcp"}
+var kinds = []string{"direct", "tcp", "interruptible"}
 
 func both(t *testing.T, devices, replicas int, test func(t *testing.T, f *fake)) {
 	for _, kind := range kinds {
@@ -126,6 +126,7 @@ func both(t *testing.T, devices, replicas int, test func(t *testing.T, f *fake))
 
 func newFake(t testing.TB, kind string, devices, replicas int) *fake {
 	f := &fake{t: t, now: time.Unix(1700000000, 0)}
+	tcp := kind != "direct"
 	direct := nodes.NewDirect(nil)
 	var rt http.RoundTripper = direct
 	parts := ring.Parts{PartPower: 3, NextPartPower: -1}
@@ -134,7 +135,7 @@ func newFake(t testing.TB, kind string, devices, replicas int) *fake {
 		n := &fakeNode{t: t, serve: answer(404, ""), quit: quit}
 		f.nodes = append(f.nodes, n)
 		addr := fmt.Sprintf("127.0.0.1:%d", 6000+i)
-		if kind == "tcp" {
+		if tcp {
 			s := httptest.NewUnstartedServer(n)
 			s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 			s.Start()
@@ -150,7 +151,7 @@ func newFake(t testing.TB, kind string, devices, replicas int) *fake {
 		}}
 		parts.Devices = append(parts.Devices, n.device.Device)
 	}
-	if kind == "tcp" {
+	if tcp {
 		tr := nodes.NewTCP(nodes.TCPOptions{})
 		t.Cleanup(tr.CloseIdleConnections)
 		rt = tr
@@ -170,7 +171,7 @@ func newFake(t testing.TB, kind string, devices, replicas int) *fake {
 	f.limiter = NewLimiter(time.Minute, 10, clock.Func(func() time.Time { return f.now }))
 	f.d = New(Config{
 		Transport: rt, Limiter: f.limiter, Log: slog.New(slog.DiscardHandler), Clock: clock.System,
-		Shuffle: func(int, func(i, j int)) {},
+		Interruptible: kind == "interruptible", Shuffle: func(int, func(i, j int)) {},
 	})
 	t.Cleanup(f.d.Wait)
 	t.Cleanup(func() { close(quit) })

@@ -66,7 +66,9 @@ type Dispatcher struct {
 	clock     clock.Clock
 	handoffs  bool // warn about their use
 	shuffle   func(n int, swap func(i, j int))
-	strays    sync.WaitGroup // requests that outlive the call that made them
+	// interruptible says that the transport gives up when a request's context ends.
+	interruptible bool
+	strays        sync.WaitGroup // requests that outlive the call that made them
 }
 
 // Config is what a Dispatcher is made of.
@@ -76,6 +78,9 @@ type Config struct {
 	Log         *slog.Logger
 	Clock       clock.Clock
 	LogHandoffs bool
+	// Interruptible says that the transport gives up a request soon after its context has ended, so that a time-out needs no
+	// goroutine that can be left behind. A transport to nodes in this process cannot.
+	Interruptible bool
 	// Shuffle permutes primaries; nil means at random.
 	Shuffle func(n int, swap func(i, j int))
 }
@@ -87,7 +92,8 @@ func New(c Config) *Dispatcher {
 	}
 	return &Dispatcher{
 		transport: c.Transport, limiter: c.Limiter, log: c.Log, clock: c.Clock, handoffs: c.LogHandoffs, shuffle: c.Shuffle,
-		timings: timings{byIP: map[string]timing{}},
+		interruptible: c.Interruptible,
+		timings:       timings{byIP: map[string]timing{}},
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +23,8 @@ type Put struct {
 	Length  int64 // -1 if unknown
 	// IfNoneMatch says that a node's 412 is the answer.
 	IfNoneMatch bool
+	// Whole allows a small body to be read to its end before any node is asked: nobody waits for their consent.
+	Whole bool
 	// Footers, if set, is called when the body has been read and returns further headers to be stored; see footers.go.
 	Footers func() http.Header
 }
@@ -44,6 +45,9 @@ var (
 // all of it, and of nodes that say so; then a little time is given to the others. When the body fails, no node keeps
 // anything.
 func (d *Dispatcher) Put(ctx context.Context, t Target, p Put) (*Answer, error) {
+	if p.small() {
+		return d.putSmall(ctx, t, p)
+	}
 	u := &upload{d: d, t: t, put: p, nodes: d.nodes(t, forPut), quorum: Quorum(len(p.Headers))}
 	if p.Footers != nil {
 		u.put = withFooters(p)
@@ -268,25 +272,7 @@ func (u *upload) result(ctx context.Context) (*Answer, error) {
 	for len(vs) < len(u.put.Headers) {
 		vs = append(vs, unavailable)
 	}
-	etag := ""
-	for _, v := range vs {
-		if v.status >= 300 || v.header == nil {
-			continue
-		}
-		if e := strings.Trim(v.header.Get("Etag"), `"`); etag == "" {
-			etag = e
-		} else if e != etag {
-			return nil, fmt.Errorf("%w: %s and %s", ErrEtags, etag, e)
-		}
-	}
-	a := u.d.best(ctx, u.t, http.MethodPut, vs, u.quorum, nil)
-	if a.NoQuorum {
-		return nil, fmt.Errorf("%w: they answered %v in the end", ErrNoQuorum, a.Statuses)
-	}
-	if etag != "" && a.Status < 300 {
-		a.Header.Set("Etag", etag)
-	}
-	return a, nil
+	return u.d.agreed(ctx, u.t, vs, u.quorum)
 }
 
 // A chunk is a piece of the body on its way to several feeds; the last one to let it go gives it back.

@@ -107,8 +107,48 @@ func (r *reading) ask(ctx context.Context, n ring.Node, h http.Header, out chan<
 	})
 }
 
+// askNow asks a node and waits for the outcome.
+func (r *reading) askNow(ctx context.Context, n ring.Node, h http.Header) attempt {
+	if !r.d.interruptible {
+		out := make(chan attempt, 1)
+		r.ask(ctx, n, h, out)
+		return <-out
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := func() { cancel(nil) }
+	timer := time.AfterFunc(r.timeout, func() { cancel(errNodeTimeout) })
+	start := r.d.clock.Now()
+	resp, err := r.d.transport.RoundTrip(r.t.request(ctx, n, r.method, h))
+	switch {
+	case timer.Stop():
+	case err == nil: // just too late: its body will not come
+		resp.Body.Close()
+		fallthrough
+	default:
+		return attempt{node: n, cancel: stop, err: errNodeTimeout}
+	}
+	if err == nil && r.t.Options.Sorting == SortTiming {
+		r.d.timings.set(n.IP, r.d.clock.Now().Sub(start), r.t.Options.TimingExpiry, start)
+	}
+	return attempt{n, resp, stop, err}
+}
+
+// oneByOne asks one node after another.
+func (r *reading) oneByOne(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, ok := r.nodes.take()
+		if !ok || r.consider(ctx, r.askNow(ctx, n, r.header)) {
+			return
+		}
+	}
+}
+
 // run asks nodes until there is a good answer or no node left.
 func (r *reading) run(ctx context.Context) {
+	if r.d.interruptible && !r.newest && !r.t.Options.ConcurrentGets {
+		r.oneByOne(ctx)
+		return
+	}
 	// Whoever is late finds room, and somebody to close its answer.
 	out := make(chan attempt, r.nodes.left)
 	inFlight := 0
@@ -269,9 +309,7 @@ func (r *reading) another(ctx context.Context, etag string, h http.Header) (*sou
 		if !ok {
 			return nil, fmt.Errorf("%s %s: no node left to go on with", r.method, r.t.Path)
 		}
-		out := make(chan attempt, 1)
-		r.ask(ctx, n, h, out)
-		a := <-out
+		a := r.askNow(ctx, n, h)
 		if a.err != nil {
 			a.cancel()
 			r.d.fault(n, r.t, r.method, "taking over a body", a.err)

@@ -28,9 +28,18 @@ type Write struct {
 // Write sends the request to all replicas at once, each to a handoff if its primary fails, and makes one answer of
 // theirs when a quorum has answered and the others have had a little time to.
 func (d *Dispatcher) Write(ctx context.Context, t Target, w Write) *Answer {
-	order := forPost
-	if w.Method == http.MethodDelete {
-		order = forDelete
+	vs := d.spread(ctx, t, w)
+	return d.best(ctx, t, w.Method, vs, max(Quorum(len(w.Headers)), Quorum(len(vs))), w.Overrides)
+}
+
+// orders are those of nodes for the methods of a Write; others are for primaries.
+var orders = map[string]order{http.MethodDelete: forDelete, http.MethodPut: forPut}
+
+// spread sends the request and returns the answers, at least as many as there are headers.
+func (d *Dispatcher) spread(ctx context.Context, t Target, w Write) []verdict {
+	order, ok := orders[w.Method]
+	if !ok {
+		order = forPost
 	}
 	nodes := d.nodes(t, order)
 	// The nodes go on when the client has gone: half a write is worse than one that nobody waits for. NodeTimeout
@@ -52,15 +61,14 @@ func (d *Dispatcher) Write(ctx context.Context, t Target, w Write) *Answer {
 			out <- d.writeOne(unbound, t, w, h, nodes)
 		})
 	}
-	quorum := Quorum(n)
-	vs := collect(out, n, nil, quorum, t.Options.PostQuorumTimeout)
+	vs := collect(out, n, nil, Quorum(n), t.Options.PostQuorumTimeout)
 	if w.Extra != nil {
 		vs = append(vs, d.extra(unbound, t, w, nodes, vs)...)
 	}
 	for len(vs) < n {
 		vs = append(vs, unavailable)
 	}
-	return d.best(ctx, t, w.Method, vs, max(quorum, Quorum(len(vs))), w.Overrides)
+	return vs
 }
 
 // extra sends the request to further nodes.
@@ -102,6 +110,14 @@ func (d *Dispatcher) writeOne(ctx context.Context, t Target, w Write, h http.Hea
 // writeTo sends the request to one node.
 func (d *Dispatcher) writeTo(ctx context.Context, t Target, w Write, h http.Header, n ring.Node) (verdict, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, t.Options.NodeTimeout, errNodeTimeout)
+	if d.interruptible {
+		defer cancel()
+		v, err := d.exchange(w, t.request(ctx, n, w.Method, h))
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return v, err
+	}
 	type outcome struct {
 		v   verdict
 		err error
@@ -109,21 +125,8 @@ func (d *Dispatcher) writeTo(ctx context.Context, t Target, w Write, h http.Head
 	done := make(chan outcome, 1)
 	d.strays.Go(func() {
 		defer cancel()
-		req := t.request(ctx, n, w.Method, h)
-		if w.Body != nil {
-			req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(w.Body)), int64(len(w.Body))
-		}
-		resp, err := d.transport.RoundTrip(req)
-		if err != nil {
-			done <- outcome{err: err}
-			return
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-		if err != nil {
-			err = fmt.Errorf("read the answer: %w", err)
-		}
-		done <- outcome{verdict{resp.StatusCode, resp.Header, string(body)}, err}
+		v, err := d.exchange(w, t.request(ctx, n, w.Method, h))
+		done <- outcome{v, err}
 	})
 	select {
 	case o := <-done:
@@ -137,4 +140,27 @@ func (d *Dispatcher) writeTo(ctx context.Context, t Target, w Write, h http.Head
 			return verdict{}, context.Cause(ctx)
 		}
 	}
+}
+
+// exchange sends the request and reads all of the answer.
+func (d *Dispatcher) exchange(w Write, req *http.Request) (verdict, error) {
+	if w.Body != nil {
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(w.Body)), int64(len(w.Body))
+		if len(w.Body) == 0 {
+			req.Body = http.NoBody
+		}
+	}
+	resp, err := d.transport.RoundTrip(req)
+	if err != nil {
+		return verdict{}, err
+	}
+	defer resp.Body.Close()
+	if resp.ContentLength == 0 {
+		return verdict{status: resp.StatusCode, header: resp.Header}, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil {
+		err = fmt.Errorf("read the answer: %w", err)
+	}
+	return verdict{resp.StatusCode, resp.Header, string(body)}, err
 }
