@@ -5,7 +5,7 @@ DATA    ?= /tmp/apus
 FUZZ    ?= 60s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race check fmt vet lint fuzz bench golden clean
+.PHONY: help run build test race check fmt vet lint fuzz programs bench golden clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: ## run staticcheck, at the version pinned here
 fuzz: ## run every fuzz target for FUZZ (60s)
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	  echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$p || exit 1; done; done
+
+programs: ## store and fetch with swift, rclone and curl, those that are installed
+	APUS_TEST_PROGRAMS=1 $(GO) test -count=1 -v -run 'TestSwiftClient|TestRclone|TestCurl' ./internal/assembly
 
 bench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
