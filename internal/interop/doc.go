@@ -1,0 +1,18 @@
+// Package interop proves that Apus and OpenStack Swift can stand in for each other, process by process, in both directions.
+//
+// Its one test runs a cluster of real processes on loopback: two proxies side by side, one of each make, sharing memcached;
+// account, container and object servers for two halves of the devices; and the daemons and tools of both. It swaps the
+// storage servers under the running proxies, from Swift to a mixture to Apus and back, and asks after each swap
+//
+//   - that several hundred requests are answered exactly as an all-Swift cluster answers them,
+//   - that everything written before, by whichever make, is read back exactly as it was answered then,
+//   - that each replica, asked directly, answers alike under both makes,
+//   - that daemons and tools of the one find nothing to complain about on disks of the other.
+//
+// It needs Debian's packages of Swift and memcached, and is slow, so that it has a flag:
+//
+//	go test ./internal/interop -interop -v
+//	go test ./internal/interop -interop -interop.full -v -timeout 30m
+//
+// Differences that are known are listed in known_test.go, each with its reason. Nothing else belongs there.
+package interop
