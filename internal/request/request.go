@@ -90,6 +90,9 @@ func (l *Log) AddInfo(fact string) { l.Info = append(l.Info, fact) }
 // PreAuthed is the user of subrequests that a filter makes on its own account.
 const PreAuthed = ".wsgi.pre_authed"
 
+// TempURL is the user of requests that a signed URL allows. Set by tempurl; read by what treats them in their own way.
+const TempURL = ".wsgi.tempurl"
+
 // Child returns the state of a subrequest made by source. Identity, decisions and caches are inherited; what
 // concerns one request's own course (log line, ACL, footers) starts anew.
 func (s *State) Child(source string) *State {
