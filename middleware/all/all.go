@@ -21,6 +21,7 @@ import (
 	"github.com/apus-storage/apus/middleware/ratelimit"
 	"github.com/apus-storage/apus/middleware/readonly"
 	"github.com/apus-storage/apus/middleware/tempauth"
+	"github.com/apus-storage/apus/middleware/tempurl"
 )
 
 // Filters returns every filter.
@@ -44,5 +45,6 @@ func Filters() []*middleware.Definition {
 		ratelimit.Filter,
 		readonly.Filter,
 		tempauth.Filter,
+		tempurl.Filter,
 	}
 }
