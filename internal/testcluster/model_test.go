@@ -636,6 +636,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	for _, memory := range []bool{false, true} {
 		for _, seed := range seeds(1, 2) {
 			t.Run(fmt.Sprintf("memory %v, seed %d", memory, seed), func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					(&model{T: t, seed: seed, steps: steps(240)}).run(Options{Seed: seed, Memory: memory}, 4, 60)
 				})
@@ -649,6 +650,7 @@ func TestOverConnections(t *testing.T) {
 	for _, kind := range []Kind{TCP, Mixed} {
 		for _, seed := range seeds(1) {
 			t.Run(fmt.Sprintf("%s, seed %d", kind, seed), func(t *testing.T) {
+				t.Parallel()
 				o := Options{Seed: seed, Kind: kind, Memory: true, NodeTimeout: time.Second, Proxy: "error_suppression_interval = 0"}
 				(&model{T: t, seed: seed, steps: steps(40)}).run(o, 6, 30)
 			})
