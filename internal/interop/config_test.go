@@ -35,13 +35,13 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 const ringScript = `import sys
 from swift.common.ring import RingBuilder
 etc = %q
-ports = {'account': (%d, %d), 'container': (%d, %d), 'object': (%d, %d)}
+ports = {'account': (%d, %d, %d), 'container': (%d, %d, %d), 'object': (%d, %d, %d)}
 for name in ('account', 'container', 'object', 'object-1'):
     b = RingBuilder(6, 3, 0)
     for i in range(4):
         p = ports[name.split('-')[0]][i // 2]
         b.add_dev({'region': 1, 'zone': i + 1, 'ip': '127.0.0.1', 'port': p, 'replication_ip': '127.0.0.1',
-                   'replication_port': p, 'device': 'sdb%%d' %% (i + 1), 'weight': 100, 'meta': ''})
+                   'replication_port': ports[name.split('-')[0]][2], 'device': 'sdb%%d' %% (i + 1), 'weight': 100, 'meta': ''})
     b.rebalance(seed=7)
     b.get_ring().save('%%s/%%s.ring.gz' %% (etc, name))
     b.save('%%s/%%s.builder' %% (etc, name))
@@ -104,12 +104,15 @@ bind_port = %d
 func (r *rig) writeConfigs(t *testing.T) {
 	t.Helper()
 	etc, dev, cache := r.path("etc"), r.path("dev"), r.path("cache")
-	for _, h := range halves {
-		for _, k := range kinds {
+	for _, k := range kinds {
+		for _, h := range []string{first, second, replication} {
 			name := k + "-" + h
 			conf := fmt.Sprintf(swiftNode, etc, dev, r.ports[name], k, cache)
 			for _, d := range []string{"replicator", "auditor", "updater", "reaper", "reconstructor", "sharder", "sync"} {
 				conf += fmt.Sprintf("[%s-%s]\nrecon_cache_path = %s\nfiles_per_second = 10000\nzero_byte_files_per_second = 10000\nbytes_per_second = 1000000000\ncontainers_per_second = 10000\naccounts_per_second = 10000\n", k, d, cache)
+			}
+			if h == replication {
+				conf = strings.Replace(conf, "conn_timeout", "replication_server = true\nconn_timeout", 1)
 			}
 			r.write(t, name+".conf", conf)
 			toml := fmt.Sprintf(apusDefault, etc, r.ports[name])

@@ -3,8 +3,10 @@ package interop
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,8 +61,8 @@ func TestInterchange(t *testing.T) {
 				t.Run("Swift's auditors and tools", func(t *testing.T) { c.inspect(t) })
 				took("inspect")
 			}
-			if *full && p.two == swift && p.one == swift || p.name == "nodes of Swift again" {
-				t.Run("Swift's replicators", func(t *testing.T) { c.replicate(t) })
+			if *full || p.one == p.two && p.name != "nodes of Swift" {
+				t.Run("Swift's replicators", func(t *testing.T) { c.replicate(t, p.one) })
 				took("replicate")
 			}
 		})
@@ -83,6 +85,7 @@ func (c *chronicle) phase(t *testing.T, name string, took func(string)) {
 		}
 	}
 	c.devices = c.direct(t)
+	t.Logf("%d answers of devices, statuses %v", len(c.devices), statuses(slices.Collect(maps.Values(c.devices))))
 }
 
 // stopwatch returns a function that logs how long it is since its last call.
@@ -115,6 +118,16 @@ func (c *chronicle) reference(t *testing.T) {
 	k := c.newTalker(t, swift)
 	c.talk = ask(k, conversation())
 	c.more = ask(c.newTalker(t, swift), filtered())
+	t.Logf("reference: %d requests, statuses %v", len(c.talk)+len(c.more), statuses(slices.Concat(c.talk, c.more)))
+}
+
+// statuses counts answers by status.
+func statuses(answers []string) map[string]int {
+	n := map[string]int{}
+	for _, a := range answers {
+		n[a[:3]]++
+	}
+	return n
 }
 
 func ask(k *talker, rs []request) []string {

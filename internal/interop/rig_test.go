@@ -31,6 +31,8 @@ const python = "/usr/bin/python3"
 const (
 	first  = "first"
 	second = "second"
+	// replication is Swift's servers for all devices, on the ports that rings name for replication.
+	replication = "replication"
 )
 
 var (
@@ -71,8 +73,9 @@ func newRig(t *testing.T) *rig {
 		t.Fatalf("build apus: %v\n%s", err, out)
 	}
 	names := []string{"memcached", "proxy-swift", "proxy-apus"}
+	var ports []any
 	for _, k := range kinds {
-		for _, h := range halves {
+		for _, h := range []string{first, second, replication} {
 			names = append(names, k+"-"+h)
 		}
 	}
@@ -80,8 +83,10 @@ func newRig(t *testing.T) *rig {
 	r.write(t, "swift.conf", swiftConf)
 	r.write(t, "launch.py", launcher)
 	r.writeConfigs(t)
-	script := fmt.Sprintf(ringScript, r.path("etc"), r.ports["account-first"], r.ports["account-second"], r.ports["container-first"],
-		r.ports["container-second"], r.ports["object-first"], r.ports["object-second"])
+	for _, n := range names[len(names)-9:] {
+		ports = append(ports, r.ports[n])
+	}
+	script := fmt.Sprintf(ringScript, append([]any{r.path("etc")}, ports...)...)
 	if out, err := exec.Command(python, "-c", script).CombinedOutput(); err != nil {
 		t.Fatalf("make rings: %v\n%s", err, out)
 	}
