@@ -27,6 +27,8 @@ type Object struct {
 	Size int64
 	// Ranges are what the client wants of it; none means all.
 	Ranges ranges.Set
+	// RangeOfHead makes Ranges, of which there must be one, count for HEAD as well.
+	RangeOfHead bool
 	// List gives the segments of these parts, one part after the other; of all, if there are none. What it gives must
 	// end where a part ends.
 	List func(parts []ranges.Range) iter.Seq2[Segment, error]
@@ -40,7 +42,7 @@ func (o *Object) Serve(w http.ResponseWriter, r *http.Request, source Source) er
 		o.head(w, code, 0)
 		return nil
 	}
-	if r.Method == http.MethodHead {
+	if r.Method == http.MethodHead && !o.RangeOfHead {
 		o.head(w, http.StatusOK, o.Size)
 		return nil
 	}
@@ -50,6 +52,11 @@ func (o *Object) Serve(w http.ResponseWriter, r *http.Request, source Source) er
 		if parts, err = o.Ranges.Resolve(o.Size); err != nil {
 			return o.Unsatisfiable()
 		}
+	}
+	if r.Method == http.MethodHead {
+		o.Header.Set("Content-Range", parts[0].ContentRange(o.Size))
+		o.head(w, http.StatusPartialContent, parts[0].Len())
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), source.MaxTime)
 	defer cancel()
@@ -67,6 +74,9 @@ func (o *Object) Serve(w http.ResponseWriter, r *http.Request, source Source) er
 	}
 	return nil
 }
+
+// Refuses says that the client's conditions are not met, so that nothing but a head is to be sent.
+func (o *Object) Refuses(r *http.Request) bool { return o.condition(r) != conditional.Pass }
 
 // condition evaluates the client's conditions.
 func (o *Object) condition(r *http.Request) conditional.Outcome {
