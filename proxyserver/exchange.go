@@ -353,6 +353,7 @@ func cleanHeaders(h http.Header) {
 		delete(h, k)
 	}
 	// A node in this process may spell it so, to keep it with 204.
+	//lint:ignore SA1008 this very spelling is meant
 	if v, ok := h["content-length"]; ok {
 		delete(h, "content-length")
 		h["Content-Length"] = v

@@ -27,9 +27,6 @@ type sent struct {
 	body string
 }
 
-// device is the device that the request was for.
-func (s sent) device() string { return strings.Split(s.URL.Path, "/")[1] }
-
 // entity is the path without device and partition.
 func (s sent) entity() string { return "/" + strings.SplitN(s.URL.Path, "/", 4)[3] }
 

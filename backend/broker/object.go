@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/apus-storage/apus/internal/timestamp"
@@ -301,6 +300,3 @@ func objectFromValues(v []value) ObjectRow {
 		ETag: text(v[5]), Deleted: int(integer(v[6])), Policy: int(integer(v[7])),
 	}
 }
-
-// isReserved reports whether a name is one that Swift keeps for itself.
-func isReserved(name string) bool { return strings.HasPrefix(name, "\x00") }

@@ -84,7 +84,7 @@ func (p *parser) wire(kind, prev byte, rest string) error {
 	list := &e.Recorded
 	if kind == '=' {
 		if e.Kind == "" {
-			return fmt.Errorf("replaced answer without a reason: start with spec:, apus: or later:")
+			return fmt.Errorf("replaced answer without a reason: start with one of spec, apus and later")
 		}
 		list = &e.Wanted
 	}

@@ -196,7 +196,7 @@ func (c *conn) record(halfClosed bool, v vars) ([]Answer, error) {
 			}
 			return got, nil
 		case errors.Is(err, errSilent) && len(got) > 0 && !halfClosed:
-			break
+			// All that comes by itself has come: below, the server is told that no more will be asked.
 		case err != nil:
 			return got, err
 		default:

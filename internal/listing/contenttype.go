@@ -10,13 +10,13 @@ import (
 // sign, and what is no parameter is lost. ok says whether size is to replace the one in the row: a swift_bytes that is
 // not a number is taken out and ignored.
 func CutSwiftBytes(contentType string) (shown string, size int64, ok bool) {
-	kind, params, found := strings.Cut(contentType, ";")
+	kind, _, found := strings.Cut(contentType, ";")
 	if !found {
 		return contentType, 0, false
 	}
 	b := make([]byte, 0, len(contentType)+1)
 	b = append(b, kind...)
-	params = contentType[len(kind):]
+	params := contentType[len(kind):]
 	for params != "" {
 		var key, value string
 		if key, value, params = nextParam(params); key == "" {

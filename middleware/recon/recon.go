@@ -14,7 +14,6 @@
 package recon
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -93,7 +92,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		io.WriteString(w, string(body))
+		w.Write(body)
 	}
 }
 

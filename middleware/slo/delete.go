@@ -61,9 +61,9 @@ type victim struct {
 // A deletion is on its way.
 type deletion struct {
 	*filter
-	r        *http.Request
-	path     apipath.Path
-	version  string
+	r       *http.Request
+	path    apipath.Path
+	version string
 
 	mu       sync.Mutex // guards what follows
 	deleted  int
