@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/apus-storage/apus/internal/disk"
 	"github.com/apus-storage/apus/internal/timestamp"
 )
 
@@ -72,7 +72,8 @@ func (d *database) Dir() string { return d.dir }
 // Files returns the paths of the database files, oldest first; none if there is no database. The last one is live: it
 // takes the writes. More than one means that the container is being sharded.
 func (d *database) Files() ([]string, error) {
-	entries, err := os.ReadDir(d.dir)
+	var room [16]string // a directory has the database, .lock, the pending file and little else
+	names, err := disk.OS{}.Names(d.dir, room[:0])
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
@@ -80,13 +81,13 @@ func (d *database) Files() ([]string, error) {
 		return nil, err
 	}
 	var files []string
-	for _, e := range entries {
-		stem, ok := strings.CutSuffix(e.Name(), ".db")
+	for _, name := range names {
+		stem, ok := strings.CutSuffix(name, ".db")
 		if !ok {
 			continue
 		}
 		if h, _, _ := strings.Cut(stem, "_"); h == d.hash {
-			files = append(files, filepath.Join(d.dir, e.Name()))
+			files = append(files, filepath.Join(d.dir, name))
 		}
 	}
 	slices.Sort(files)

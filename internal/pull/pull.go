@@ -30,7 +30,7 @@ var ErrClosed = errors.New("pull: reader has gone")
 // an empty 200. The response's ContentLength is what its header says, or -1. Informational responses are dropped.
 func Do(h http.Handler, r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(r.Context())
-	p := &puller{cancel: cancel, header: http.Header{}}
+	p := &puller{cancel: cancel, header: make(http.Header, headRoom)}
 	r = r.WithContext(ctx)
 	p.next, p.stop = iter.Pull(func(yield func([]byte) bool) {
 		p.yield = yield
@@ -61,6 +61,9 @@ func Do(h http.Handler, r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// headRoom is how many headers an answer has as a rule, with those that its reader will add.
+const headRoom = 16
+
 // puller is shared by the two sides. They take turns, so it needs no lock.
 type puller struct {
 	cancel context.CancelFunc
@@ -68,7 +71,7 @@ type puller struct {
 	stop   func()
 	yield  func([]byte) bool
 
-	header     http.Header // the handler's
+	header     http.Header // the handler's; nil once the reader has it
 	sentHeader http.Header
 	code       int
 	sent       bool
@@ -107,17 +110,19 @@ func (p *puller) finish() {
 
 func (p *puller) setHead(code int) {
 	p.sent, p.code = true, code
-	p.sentHeader = p.header.Clone()
-	if p.sentHeader == nil {
-		p.sentHeader = http.Header{}
-	}
+	p.sentHeader, p.header = p.header, nil
 }
 
 // writer is the handler's side.
 type writer puller
 
-// Header returns the response's header map.
-func (w *writer) Header() http.Header { return w.header }
+// Header returns the response's header map, or once the reader has that, another one, which nobody will see.
+func (w *writer) Header() http.Header {
+	if w.header == nil {
+		w.header = http.Header{}
+	}
+	return w.header
+}
 
 // WriteHeader hands the head to the reader and waits until the body is wanted.
 func (w *writer) WriteHeader(code int) {
