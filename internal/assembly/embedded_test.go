@@ -23,7 +23,10 @@ func start(t testing.TB, o EmbeddedOptions) (*Embedded, string) {
 	if o.Data == "" {
 		o.Data = t.TempDir()
 	}
-	o.Log, o.Clock, o.FS = slog.New(slog.DiscardHandler), clock.System, disk.OS{}
+	o.Log, o.Clock = slog.New(slog.DiscardHandler), clock.System
+	if o.FS == nil {
+		o.FS = disk.OS{}
+	}
 	e, err := OpenEmbedded(o)
 	if err != nil {
 		t.Fatal(err)
