@@ -80,6 +80,20 @@ func (c *Cluster) Do(ctx context.Context, r Request) Result {
 	return out
 }
 
+// Must makes a request that has to succeed before a test begins, again if a busy machine lets its time-outs run out.
+func (c *Cluster) Must(ctx context.Context, r Request) {
+	c.t.Helper()
+	for tries := 1; ; tries++ {
+		res := c.Do(ctx, r)
+		switch {
+		case res.OK():
+			return
+		case tries == 10:
+			c.t.Fatalf("%s %s: %v", r.Method, r.Path, res)
+		}
+	}
+}
+
 // pieces is a body in pieces, after some of which the client may be gone.
 type pieces struct {
 	io.Reader

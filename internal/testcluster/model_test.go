@@ -573,9 +573,7 @@ func (m *model) run(o Options, clients, rate int) {
 		if i == clients {
 			name = "shared"
 		}
-		if res := m.c.Do(ctx, Request{Method: "PUT", Path: "/v1/AUTH_model/" + name}); !res.OK() {
-			m.Fatalf("container PUT: %v", res)
-		}
+		m.c.Must(ctx, Request{Method: "PUT", Path: "/v1/AUTH_model/" + name})
 	}
 	const rounds = 3
 	total := m.steps

@@ -241,9 +241,7 @@ func (i incident) check(t *testing.T, o Options) {
 	}
 	ctx := context.Background()
 	for _, r := range []Request{{Method: "PUT", Path: "/v1/AUTH_t/c"}, {Method: "PUT", Path: objectPath, Body: s.old}} {
-		if res := s.c.Do(ctx, r); res.Status != 201 {
-			t.Fatalf("%s %s: %v", r.Method, r.Path, res)
-		}
+		s.c.Must(ctx, r)
 	}
 	s.primaries = s.c.Primaries("AUTH_t", "c", "o")
 	res := i.do(s)
