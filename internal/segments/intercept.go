@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/respw"
 	"github.com/apus-storage/apus/internal/subreq"
 )
@@ -47,6 +48,29 @@ func Intercept(next http.Handler, w http.ResponseWriter, r *http.Request, want f
 	next.ServeHTTP(out, r)
 	out.Finish()
 	return nil, nil
+}
+
+// Rights are what a request may do. While a request is being served, it may be granted more than its client has elsewhere,
+// so a filter that makes subrequests afterwards keeps what there was before.
+type Rights struct {
+	authorize func(*http.Request) error
+	override  bool
+	owner     bool
+	reseller  bool
+	user      string
+}
+
+// Keep keeps the rights of a request.
+func Keep(r *http.Request) Rights {
+	s := request.From(r.Context())
+	return Rights{s.Authorize, s.AuthOverride, s.Owner, s.Reseller, s.User}
+}
+
+// Restore returns the request with these rights, for subrequests to be made of.
+func (k Rights) Restore(r *http.Request) *http.Request {
+	s := *request.From(r.Context())
+	s.Authorize, s.AuthOverride, s.Owner, s.Reseller, s.User = k.authorize, k.override, k.owner, k.reseller, k.user
+	return request.With(r, &s)
 }
 
 // Fetch sends r, a subrequest, and returns the answer with at most limit bytes of body. More is [ErrTooLong], and is not

@@ -17,7 +17,6 @@ import (
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/ranges"
 	"github.com/apus-storage/apus/internal/reply"
-	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/segments"
 	"github.com/apus-storage/apus/internal/subreq"
 )
@@ -32,9 +31,7 @@ const entrySize = 8 << 10
 // get answers a GET or HEAD of what may be a manifest.
 func (f *filter) get(w http.ResponseWriter, r *http.Request, p apipath.Path) {
 	ignoreRange(r)
-	// Subrequests are made when the one for the manifest is over, with what was known before it began: on its way it may
-	// have been granted more than the client has elsewhere.
-	state := *request.From(r.Context())
+	rights := segments.Keep(r)
 	manifest, _ := segments.Intercept(f.next, w, r, func(_ int, h http.Header) (int, bool) {
 		return maxManifest, len(h[headerManifest]) > 0
 	})
@@ -42,7 +39,7 @@ func (f *filter) get(w http.ResponseWriter, r *http.Request, p apipath.Path) {
 		return
 	}
 	// What the manifest contains does not matter, nor whether it came whole.
-	if err := f.serve(w, request.With(r, &state), p, manifest); err != nil {
+	if err := f.serve(w, rights.Restore(r), p, manifest); err != nil {
 		reply.Write(w, r, err)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/ranges"
 	"github.com/apus-storage/apus/internal/reply"
-	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/respw"
 	"github.com/apus-storage/apus/internal/segments"
 	"github.com/apus-storage/apus/internal/subreq"
@@ -27,15 +26,13 @@ func (f *filter) get(w http.ResponseWriter, r *http.Request, p apipath.Path, its
 		f.manifest(w, r)
 		return nil
 	}
-	// Subrequests are made when the one for the manifest is over, with what was known before it began: on its way it may
-	// have been granted more than the client has elsewhere.
-	state := *request.From(r.Context())
+	rights := segments.Keep(r)
 	tellNode(r, itself)
 	res, err := segments.Intercept(f.next, w, r, f.claims)
 	if res == nil {
 		return nil
 	}
-	l := &large{filter: f, w: w, r: request.With(r, &state), path: p, manifest: res}
+	l := &large{filter: f, w: w, r: rights.Restore(r), path: p, manifest: res}
 	switch {
 	case itself:
 		return l.raw(err)
