@@ -16,7 +16,7 @@
 //
 // Non-goals: what manifests look like; hashing bodies, which the client would have had by then.
 //
-//	o := segments.Object{Header: head, ETag: etag, Size: size, List: func(parts []ranges.Range) iter.Seq2[segments.Segment, error] { ... }}
+//	o := segments.Object{Header: head, ETag: etag, Size: size, List: func(ctx context.Context, parts []ranges.Range) iter.Seq2[segments.Segment, error] { ... }}
 //	if err := o.Serve(w, r, source); err != nil {
 //		reply.Write(w, r, err)
 //	}

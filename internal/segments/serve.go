@@ -30,8 +30,8 @@ type Object struct {
 	// RangeOfHead makes Ranges, of which there must be one, count for HEAD as well.
 	RangeOfHead bool
 	// List gives the segments of these parts, one part after the other; of all, if there are none. What it gives must
-	// end where a part ends.
-	List func(parts []ranges.Range) iter.Seq2[Segment, error]
+	// end where a part ends. ctx ends when the time for reading is over.
+	List func(ctx context.Context, parts []ranges.Range) iter.Seq2[Segment, error]
 	// Log is told what is wrong with a segment.
 	Log *slog.Logger
 }
@@ -60,7 +60,7 @@ func (o *Object) Serve(w http.ResponseWriter, r *http.Request, source Source) er
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), source.MaxTime)
 	defer cancel()
-	s := newStream(ctx, source, r, o.List(parts))
+	s := newStream(ctx, source, r, o.List(ctx, parts))
 	defer s.Close()
 	if err := s.advance(); err != nil && err != errEnd {
 		o.report(r, "large object cannot be read", err)

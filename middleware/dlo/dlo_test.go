@@ -299,7 +299,7 @@ func TestTimesAreLimited(t *testing.T) {
 		{"by default after ten", "", 15 * time.Second, false},
 		{"not at all", "rate_limit_segments_per_sec = 0", 0, false},
 		{"by two a second after six", "rate_limit_segments_per_sec = 2\nrate_limit_after_segment = 6", 9500 * time.Millisecond, false},
-		{"at all", "max_get_time = 3", 3 * time.Second, true},
+		{"at all", "max_get_time = 3.5", 3500 * time.Millisecond, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			app := cluster(names...).On("GET /v1/AUTH_test/s?prefix=film%2F", listed(names...))

@@ -1,6 +1,7 @@
 package dlo
 
 import (
+	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
@@ -174,12 +175,13 @@ func pass(w http.ResponseWriter, r *http.Request, res *subreq.Response) error {
 }
 
 // parts lists the segments of one part, or of all.
-func (l *large) parts(parts []ranges.Range) iter.Seq2[segments.Segment, error] {
+func (l *large) parts(ctx context.Context, parts []ranges.Range) iter.Seq2[segments.Segment, error] {
 	part := ranges.Range{End: math.MaxInt64}
 	if len(parts) > 0 {
 		part = parts[0]
 	}
-	return l.pace.Limit(l.r.Context(), func(yield func(segments.Segment, error) bool) {
+	l.r = l.r.WithContext(ctx)
+	return l.pace.Limit(ctx, func(yield func(segments.Segment, error) bool) {
 		page := l.first
 		l.first = nil // so that a long download does not hold on to it
 		for {

@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
@@ -268,7 +269,7 @@ func (l *large) servePart(o *segments.Object, number int) error {
 }
 
 // list gives the segments of the wanted parts of the object.
-func (l *large) list(wanted []ranges.Range) iter.Seq2[segments.Segment, error] {
+func (l *large) list(ctx context.Context, wanted []ranges.Range) iter.Seq2[segments.Segment, error] {
 	if len(wanted) == 0 {
 		n, err := total(l.parts)
 		if err != nil {
@@ -276,9 +277,9 @@ func (l *large) list(wanted []ranges.Range) iter.Seq2[segments.Segment, error] {
 		}
 		wanted = []ranges.Range{{End: n}}
 	}
-	walk := &walk{large: l}
+	walk := &walk{large: l, r: l.r.WithContext(ctx)}
 	pace := segments.Pace{After: l.config.RateLimitAfterSegment, PerSecond: l.config.RateLimitSegmentsPerSec}
-	return pace.Limit(l.r.Context(), func(yield func(segments.Segment, error) bool) {
+	return pace.Limit(ctx, func(yield func(segments.Segment, error) bool) {
 		for _, part := range wanted {
 			if more, err := walk.in(l.parts, part, 1, yield); err != nil {
 				yield(segments.Segment{}, err)
@@ -299,6 +300,7 @@ const maxKept = 2000
 // A walk goes through a manifest and those in it.
 type walk struct {
 	*large
+	r     *http.Request // as long as reading may take
 	kept  map[string][]part
 	count int // of segments in kept
 }
