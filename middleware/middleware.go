@@ -46,6 +46,8 @@ type Host struct {
 	Section string
 	// Server is the kind of server: "proxy", "account", "container", "object".
 	Server string
+	// Version is that of the program.
+	Version string
 	// Log is for what the operator should know. It carries the section's name.
 	Log *slog.Logger
 	// Clock tells the time.

@@ -250,7 +250,7 @@ func (s *Setup) Build(a Around) (*Server, error) {
 		return nil, err
 	}
 	p, err := s.Plan.Build(middleware.Host{
-		Log: a.Log, Clock: a.Clock, Dir: a.Dir, Cluster: a.Cluster, Metrics: a.Metrics, Gather: a.Metrics, Stats: stats,
+		Version: a.Version, Log: a.Log, Clock: a.Clock, Dir: a.Dir, Cluster: a.Cluster, Metrics: a.Metrics, Gather: a.Metrics, Stats: stats,
 	})
 	if err != nil {
 		return nil, errors.Join(err, stats.Close())

@@ -22,6 +22,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/constraint"
+	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
 )
 
@@ -186,7 +187,7 @@ func (c *Config) Run(ctx context.Context, l net.Listener, h http.Handler, log *s
 // Bound refuses requests whose head is larger than the cluster's limits, before anybody looks at them. What it lets pass
 // has each header on one line: a header that came on several is joined with commas, as RFC 9110 5.3 allows and Swift does,
 // so that no two readers further on can take different lines for the header (a second X-Auth-Token, Range or Origin).
-// A request without Host, which HTTP/1.0 allows, gets the address where it arrived.
+// Underscores in header names are hyphens. A request without Host, which HTTP/1.0 allows, gets the address where it arrived.
 func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 	count := limits.MaxHeaderCount()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -211,6 +212,7 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 			if c := r.Header["Connection"]; len(c) == 1 && strings.EqualFold(c[0], "keep-alive") {
 				w.Header()["Connection"] = c
 			}
+			hyphens(r.Header)
 			if n > len(r.Header) {
 				join(r.Header)
 			}
@@ -222,6 +224,25 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// hyphens spells header names without underscores: to Swift both are one name, so what a filter further on removes or
+// checks must not be there under the other spelling as well. What would pretend to frame the message is dropped.
+func hyphens(h http.Header) {
+	for k, vs := range h {
+		if strings.IndexByte(k, '_') < 0 {
+			continue
+		}
+		delete(h, k)
+		name := http.CanonicalHeaderKey(meta.FromClient(k))
+		switch name {
+		case "Content-Length", "Transfer-Encoding", "Connection", "Host", "Expect", "Te", "Trailer", "Upgrade":
+			continue
+		}
+		if _, taken := h[name]; !taken {
+			h[name] = vs
+		}
+	}
 }
 
 // join leaves each header one line. Of several Content-Types the first counts, as in Swift: joined they would be none.

@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/apus-storage/apus/middleware"
 	"github.com/apus-storage/apus/middleware/accountquotas"
+	"github.com/apus-storage/apus/middleware/backendratelimit"
 	"github.com/apus-storage/apus/middleware/catcherrors"
 	"github.com/apus-storage/apus/middleware/containerquotas"
 	servercopy "github.com/apus-storage/apus/middleware/copy"
@@ -20,6 +21,8 @@ import (
 	"github.com/apus-storage/apus/middleware/proxylogging"
 	"github.com/apus-storage/apus/middleware/ratelimit"
 	"github.com/apus-storage/apus/middleware/readonly"
+	"github.com/apus-storage/apus/middleware/recon"
+	"github.com/apus-storage/apus/middleware/slo"
 	"github.com/apus-storage/apus/middleware/tempauth"
 	"github.com/apus-storage/apus/middleware/tempurl"
 )
@@ -28,6 +31,7 @@ import (
 func Filters() []*middleware.Definition {
 	return []*middleware.Definition{
 		accountquotas.Filter,
+		backendratelimit.Filter,
 		catcherrors.Filter,
 		containerquotas.Filter,
 		servercopy.Filter,
@@ -44,6 +48,8 @@ func Filters() []*middleware.Definition {
 		proxylogging.Filter,
 		ratelimit.Filter,
 		readonly.Filter,
+		recon.Filter,
+		slo.Filter,
 		tempauth.Filter,
 		tempurl.Filter,
 	}

@@ -56,6 +56,7 @@ func Host(t testing.TB) middleware.Host {
 	}
 	metrics := prometheus.NewRegistry()
 	return middleware.Host{
+		Version: "test",
 		Server:  "proxy",
 		Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Clock:   clock.System,

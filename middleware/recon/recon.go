@@ -18,7 +18,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -48,7 +47,7 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 	if c.SwiftDir == "" {
 		c.SwiftDir = host.Dir
 	}
-	n := node{config: c, proc: "/proc", clusterFile: host.Cluster.Path, clock: host.Clock}
+	n := node{config: c, version: host.Version, proc: "/proc", clusterFile: host.Cluster.Path, clock: host.Clock}
 	for _, name := range []string{"account", "container"} {
 		n.rings = append(n.rings, filepath.Join(c.SwiftDir, name+".ring.gz"))
 	}
@@ -98,6 +97,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // node is what is looked at.
 type node struct {
+	version     string
 	config      Config
 	proc        string   // /proc
 	clusterFile string   // swift.toml or swift.conf
@@ -122,7 +122,7 @@ func (n *node) check(name, kind string, typed bool) check {
 	case "time":
 		return func() (any, error) { return cache.Float(float64(n.clock.Now().UnixMicro()) / 1e6), nil }
 	case "version":
-		return func() (any, error) { return map[string]any{"version": version()}, nil }
+		return func() (any, error) { return map[string]any{"version": n.version}, nil }
 	case "devices":
 		return n.devices
 	case "unmounted":
@@ -191,14 +191,6 @@ func (n *node) from(file string, keys ...string) check {
 		}
 		return shown, nil
 	}
-}
-
-// version is that of the program.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }
 
 // read reads a file of the kernel's.
