@@ -228,6 +228,9 @@ func (p *Pool) write(file string, wait time.Duration, fn func(*handle) error) er
 	}
 	defer p.release(h)
 	if err := h.begin(wait); err != nil {
+		// It may have begun in the same moment in which its time was up. A handle with an open transaction would keep all
+		// writers from the database, itself included.
+		h.broken = true
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	h.broken = true // should fn panic, the handle must not be used again with its transaction open

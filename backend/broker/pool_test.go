@@ -128,3 +128,24 @@ func TestKeyedLock(t *testing.T) {
 		}
 	})
 }
+
+// The time for BEGIN may be up just when it has succeeded. Then the handle has a transaction that nobody knows of.
+func TestAHandleThatMayBeInATransactionIsNotUsedAgain(t *testing.T) {
+	p := newPool(t)
+	p.o.BusyTimeout = 100 * time.Millisecond
+	c := p.Container(testPlace(t), "a", "c")
+	if err := c.Create(parseTime("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	h := must(p.acquire(must(c.live())(t)))(t)
+	if err := h.begin(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	p.release(h)
+	if err := c.UpdatePutTimestamp(parseTime("2")); err == nil {
+		t.Fatal("there is no transaction in the way")
+	}
+	if err := c.UpdatePutTimestamp(parseTime("2")); err != nil {
+		t.Errorf("the next write: %v", err)
+	}
+}
