@@ -468,17 +468,18 @@ func (m *model) verifyListings(ctx context.Context) {
 			}
 		}
 	}
-	if err := m.c.RunUpdaters(ctx); err != nil {
-		m.fail(nil, "%v", err)
-	}
-	for _, n := range m.c.Nodes {
-		if err := n.RunUpdaters(ctx); err != nil {
+	// A busy machine may let a report's time-out run out; then its account is left alone for a while.
+	want, got := fmt.Sprint(objects, size), ""
+	for tries := 0; got != want && tries < 10; tries++ {
+		if err := m.c.RunUpdaters(ctx); err != nil && tries == 9 {
 			m.fail(nil, "%v", err)
 		}
+		res := m.c.Do(ctx, Request{Method: "HEAD", Path: "/v1/AUTH_model"})
+		got = res.Header.Get("X-Account-Object-Count") + " " + res.Header.Get("X-Account-Bytes-Used")
+		m.c.Clock.Advance(5 * time.Minute)
 	}
-	res := m.c.Do(ctx, Request{Method: "HEAD", Path: "/v1/AUTH_model"})
-	if got := res.Header.Get("X-Account-Object-Count") + " " + res.Header.Get("X-Account-Bytes-Used"); got != fmt.Sprint(objects, size) {
-		m.fail(nil, "account has %s, its containers %d %d", got, objects, size)
+	if got != want {
+		m.fail(nil, "account has %s, its containers %s", got, want)
 	}
 }
 
