@@ -414,6 +414,9 @@ func (m *model) verify(ctx context.Context, stage string) {
 		for _, o := range pool {
 			r := Request{Method: "GET", Path: o.path(), Header: map[string]string{"X-Newest": "true"}}
 			res := m.c.Do(ctx, r)
+			for tries := 0; res.Status == 503 && m.c.options.Kind != Direct && tries < 20; tries++ {
+				res = m.c.Do(ctx, r) // the time-outs are real, and the machine may be busy
+			}
 			cs := o.candidates()
 			switch {
 			case res.Err != nil || res.Status != 200 && res.Status != 404:
