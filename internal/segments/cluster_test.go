@@ -25,6 +25,7 @@ import (
 	"github.com/apus-storage/apus/middleware/dlo"
 	"github.com/apus-storage/apus/middleware/pipeline"
 	"github.com/apus-storage/apus/middleware/slo"
+	"github.com/apus-storage/apus/middleware/symlink"
 	"github.com/apus-storage/apus/proxyserver"
 )
 
@@ -51,7 +52,7 @@ account_autocreate = true
 `
 
 // filters are those under test, whether they are in package all by now or not.
-var filters = []*middleware.Definition{slo.Filter, dlo.Filter}
+var filters = []*middleware.Definition{slo.Filter, dlo.Filter, symlink.Filter}
 
 // newCluster runs a cluster whose proxy has the filters under test, and returns its address. Options are further lines for
 // the section of each.
