@@ -19,7 +19,7 @@
 //     gets one version whole, with metadata of its own or of a later POST, or sees the body break off.
 //   - A container's row is at least at one replica, once the updaters have run: an object node tells one container node, and leaves
 //     a file for the updater if that fails, before it answers. Replicas that were not told learn of it by replication, which
-//     [Cluster.ReplicateContainer] stands in for. Then the listing is that of the objects, and the account's totals are the sums.
+//     [Cluster.ReplicateContainer] stands in for. Then the listing is that of the objects. A majority of the account's replicas knows each container's totals.
 //
 // # Invariants
 //

@@ -115,3 +115,23 @@ func (c *Cluster) ReplicateContainer(account, container string) error {
 	}
 	return nil
 }
+
+// Totals returns what each replica of an account says of a container: its objects and bytes.
+func (c *Cluster) Totals(account, container string) ([][2]int64, error) {
+	sum := c.Conf.Hasher.Sum(account)
+	r := c.Rings.Account().Ring()
+	part := r.Partition(sum)
+	var out [][2]int64
+	for _, n := range c.Primaries(account) {
+		rows, err := n.alive().pool.Account(n.place(sum, part), account).ItemsSince(-1, 1_000_000)
+		if err != nil {
+			return nil, fmt.Errorf("account %s on %s: %w", account, n.Device, err)
+		}
+		for _, row := range rows {
+			if row.Name == container {
+				out = append(out, [2]int64{row.ObjectCount, row.BytesUsed})
+			}
+		}
+	}
+	return out, nil
+}
