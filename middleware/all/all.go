@@ -23,6 +23,7 @@ import (
 	"github.com/apus-storage/apus/middleware/readonly"
 	"github.com/apus-storage/apus/middleware/recon"
 	"github.com/apus-storage/apus/middleware/slo"
+	"github.com/apus-storage/apus/middleware/symlink"
 	"github.com/apus-storage/apus/middleware/tempauth"
 	"github.com/apus-storage/apus/middleware/tempurl"
 )
@@ -50,6 +51,7 @@ func Filters() []*middleware.Definition {
 		readonly.Filter,
 		recon.Filter,
 		slo.Filter,
+		symlink.Filter,
 		tempauth.Filter,
 		tempurl.Filter,
 	}
