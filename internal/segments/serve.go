@@ -111,9 +111,9 @@ func refusal(err error) error {
 	return reply.Status(http.StatusConflict).Because(err)
 }
 
-// report tells the operator.
+// report tells the operator. Mostly it is the client's own segments that are not what they were.
 func (o *Object) report(r *http.Request, what string, err error) {
-	o.Log.Error(what, "path", r.URL.Path, "txn", request.From(r.Context()).TransID, "err", err)
+	o.Log.Warn(what, "path", r.URL.Path, "txn", request.From(r.Context()).TransID, "err", err)
 }
 
 // head sends status and headers.
