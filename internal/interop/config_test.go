@@ -36,15 +36,16 @@ const ringScript = `import sys
 from swift.common.ring import RingBuilder
 etc = %q
 ports = {'account': (%d, %d, %d), 'container': (%d, %d, %d), 'object': (%d, %d, %d)}
-for name in ('account', 'container', 'object', 'object-1'):
-    b = RingBuilder(6, 3, 0)
+for name, net in [(n, e) for n in ('account', 'container', 'object', 'object-1') for e in ('', '-net')]:
+    b = RingBuilder(4, 3, 0)
     for i in range(4):
-        p = ports[name.split('-')[0]][i // 2]
+        all = ports[name.split('-')[0]]
+        p = all[i // 2]
         b.add_dev({'region': 1, 'zone': i + 1, 'ip': '127.0.0.1', 'port': p, 'replication_ip': '127.0.0.1',
-                   'replication_port': ports[name.split('-')[0]][2], 'device': 'sdb%%d' %% (i + 1), 'weight': 100, 'meta': ''})
+                   'replication_port': all[2] if net else p, 'device': 'sdb%%d' %% (i + 1), 'weight': 100, 'meta': ''})
     b.rebalance(seed=7)
-    b.get_ring().save('%%s/%%s.ring.gz' %% (etc, name))
-    b.save('%%s/%%s.builder' %% (etc, name))
+    b.get_ring().save('%%s%%s/%%s.ring.gz' %% (etc, net, name))
+    b.save('%%s%%s/%%s.builder' %% (etc, net, name))
 `
 
 // swiftFilters are in the pipeline of Swift's proxy; Apus' has those of them that it knows.
@@ -52,13 +53,16 @@ var swiftFilters = []string{"catch_errors", "gatekeeper", "healthcheck", "cache"
 	"versioned_writes", "symlink"}
 
 // apusFilters are those that Apus knows.
-func apusFilters() []string {
+func apusFilters() []string { return knownTo(swiftFilters) }
+
+// knownTo picks the filters that Apus knows.
+func knownTo(filters []string) []string {
 	var known []string
 	for _, d := range all.Filters() {
 		known = append(known, d.Names()...)
 	}
 	var out []string
-	for _, f := range swiftFilters {
+	for _, f := range filters {
 		if slices.Contains(known, f) {
 			out = append(out, f)
 		}
@@ -112,11 +116,19 @@ func (r *rig) writeConfigs(t *testing.T) {
 				conf += fmt.Sprintf("[%s-%s]\nrecon_cache_path = %s\nfiles_per_second = 10000\nzero_byte_files_per_second = 10000\nbytes_per_second = 1000000000\ncontainers_per_second = 10000\naccounts_per_second = 10000\n", k, d, cache)
 			}
 			if h == replication {
+				conf = strings.Replace(conf, etc, etc+"-net", 1)
 				conf = strings.Replace(conf, "conn_timeout", "replication_server = true\nconn_timeout", 1)
 			}
 			r.write(t, name+".conf", conf)
 			toml := fmt.Sprintf(apusDefault, etc, r.ports[name])
-			toml += fmt.Sprintf("[pipeline.main]\npipeline = [\"%s-server\"]\n", k)
+			filters := knownTo([]string{"healthcheck", "recon"})
+			toml += fmt.Sprintf("[pipeline.main]\npipeline = [\"%s\", \"%s-server\"]\n", strings.Join(filters, "\", \""), k)
+			for _, f := range filters {
+				toml += "[filter." + f + "]\n"
+				if f == "recon" {
+					toml += fmt.Sprintf("recon_cache_path = %q\n", cache)
+				}
+			}
 			toml += fmt.Sprintf("[app.%s-server]\ndevices = %q\nmount_check = false\nfallocate_reserve = \"0\"\n", k, dev)
 			if k == "object" {
 				toml += "disable_fallocate = true\ncontainer_update_timeout = 20\nconn_timeout = 10\nnode_timeout = 30\n"
@@ -158,7 +170,7 @@ func (r *rig) writeConfigs(t *testing.T) {
 	r.write(t, "object-expirer.toml", fmt.Sprintf(apusDefault, etc, 1)+fmt.Sprintf(apusExpirer, cache))
 }
 
-const maxUsers = 64
+const maxUsers = 100
 
 const swiftProxyRest = `[app:proxy-server]
 use = egg:swift#proxy

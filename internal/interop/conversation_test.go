@@ -213,15 +213,28 @@ func deletions(add func(method, path, head, body string)) {
 	add("HEAD", "", "", "")
 }
 
-// filtered is what needs copy, slo, dlo, symlink and versioned_writes in the pipeline.
-func filtered() []request {
-	var c []request
-	add := func(method, path, head, body string) {
-		c = append(c, request{method: method, path: path, head: head, body: body})
+// filtered is what needs a filter in the proxy's pipeline, by the filter. Each is asked of an account of its own.
+func filtered() map[string][]request {
+	all := map[string][]request{}
+	for name, ask := range map[string]func(add func(method, path, head, body string)){
+		"copy": copies, "dlo": dynamic, "slo": static, "symlink": links, "versioned_writes": versions,
+	} {
+		add := func(method, path, head, body string) {
+			all[name] = append(all[name], request{method: method, path: path, head: head, body: body})
+		}
+		add("PUT", "/s", "", "")
+		add("PUT", "/d", "X-Storage-Policy: silver", "")
+		add("PUT", "/s/o", "X-Object-Meta-A: 1\nContent-Type: text/x-a", "source")
+		for i, text := range []string{"one", "two", "three"} {
+			add("PUT", fmt.Sprintf("/s/seg/%d", i), "", text)
+		}
+		ask(add)
+		add("GET", "/s?format=json", "", "")
 	}
-	add("PUT", "/s", "", "")
-	add("PUT", "/d", "X-Storage-Policy: silver", "")
-	add("PUT", "/s/o", "X-Object-Meta-A: 1\nContent-Type: text/x-a", "source")
+	return all
+}
+
+func copies(add func(method, path, head, body string)) {
 	add("COPY", "/s/o", "Destination: d/o", "")
 	add("HEAD", "/d/o", "", "")
 	add("PUT", "/d/o2", "X-Copy-From: s/o\nX-Object-Meta-B: 2\nContent-Length: 0", "")
@@ -229,25 +242,35 @@ func filtered() []request {
 	add("COPY", "/s/o", "Destination: d/o3\nX-Fresh-Metadata: true", "")
 	add("HEAD", "/d/o3", "", "")
 	add("COPY", "/s/none", "Destination: d/o3", "")
-	for i, text := range []string{"one", "two", "three"} {
-		add("PUT", fmt.Sprintf("/s/seg/%d", i), "", text)
-	}
+}
+
+func dynamic(add func(method, path, head, body string)) {
 	add("PUT", "/s/dlo", "X-Object-Manifest: s/seg/", "")
 	add("GET", "/s/dlo", "", "")
 	add("GET", "/s/dlo", "Range: bytes=2-5", "")
 	add("HEAD", "/s/dlo", "", "")
+}
+
+func static(add func(method, path, head, body string)) {
 	add("PUT", "/s/slo?multipart-manifest=put", "Content-Type: text/slo", `[{"path":"/s/seg/0"},{"path":"/s/seg/1","range":"1-"},{"path":"/s/seg/2"}]`)
 	add("GET", "/s/slo", "", "")
 	add("GET", "/s/slo", "Range: bytes=1-4,6-", "")
 	add("GET", "/s/slo?multipart-manifest=get", "", "")
 	add("HEAD", "/s/slo", "", "")
 	add("PUT", "/s/bad?multipart-manifest=put", "", `[{"path":"/s/none"}]`)
+	add("DELETE", "/s/slo?multipart-manifest=delete", "Accept: application/json", "")
+	add("GET", "/s", "", "")
+}
+
+func links(add func(method, path, head, body string)) {
 	add("PUT", "/s/link", "X-Symlink-Target: s/o\nContent-Length: 0", "")
 	add("GET", "/s/link", "", "")
 	add("GET", "/s/link?symlink=get", "", "")
 	add("PUT", "/s/static", "X-Symlink-Target: s/o\nX-Symlink-Target-Etag: 36cd38f49b9afa08222c0dc9ebfe35eb\nContent-Length: 0", "")
 	add("HEAD", "/s/static", "", "")
-	add("GET", "/s?format=json", "", "")
+}
+
+func versions(add func(method, path, head, body string)) {
 	add("PUT", "/old", "", "")
 	add("PUT", "/v", "X-Versions-Location: old", "")
 	for _, text := range []string{"1", "2", "3"} {
@@ -265,7 +288,4 @@ func filtered() []request {
 	add("GET", "/ov/o", "", "")
 	add("HEAD", "/ov", "", "")
 	add("GET", "/ov", "", "")
-	add("DELETE", "/s/slo?multipart-manifest=delete", "Accept: application/json", "")
-	add("GET", "/s", "", "")
-	return c
 }

@@ -36,10 +36,16 @@ func (c *chronicle) daemon(t *testing.T, make impl, kind, name string) string {
 	} else {
 		out = c.rig.swiftTool(t, "swift-"+name, c.rig.path("etc", kind+"-first.conf"), "once", "--verbose")
 	}
+	return c.sound(t, string(make)+"'s "+name, out)
+}
+
+// sound reports what a daemon has complained about, and returns all that it said.
+func (c *chronicle) sound(t *testing.T, name, out string) string {
+	t.Helper()
 	for line := range strings.Lines(out) {
 		line = noneBad.ReplaceAllString(line, "")
 		if strings.Contains(line, "ERROR") || strings.Contains(line, "Traceback") || strings.Contains(line, "uarantin") {
-			t.Errorf("%s's %s: %s", make, name, strings.TrimSpace(line))
+			t.Errorf("%s: %s", name, strings.TrimSpace(line))
 		}
 	}
 	return out
@@ -216,11 +222,9 @@ func (c *chronicle) replicate(t *testing.T, one impl) {
 	c.rig.stop(t, "container-"+first)
 	k.must(request{method: "PUT", path: "/torn/o", body: "x"})
 	c.rig.serve(t, one, "container-"+first)
+	c.rig.serve(t, swift, each(replication)...)
 	for _, kind := range kinds {
-		c.rig.serve(t, swift, kind+"-"+replication)
-	}
-	for _, kind := range kinds {
-		out := c.daemon(t, swift, kind, kind+"-replicator")
+		out := c.sound(t, "Swift's "+kind+"-replicator", c.rig.swiftTool(t, "swift-"+kind+"-replicator", c.rig.path("etc", kind+"-"+replication+".conf"), "once", "--verbose"))
 		for line := range strings.Lines(out) {
 			if strings.Contains(line, "success") && !strings.Contains(line, " 0 failures") {
 				t.Error(line)

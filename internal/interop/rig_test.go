@@ -31,7 +31,8 @@ const python = "/usr/bin/python3"
 const (
 	first  = "first"
 	second = "second"
-	// replication is Swift's servers for all devices, on the ports that rings name for replication.
+	// replication is Swift's servers for all devices, on the ports that the rings in etc-net name for replication. In those
+	// of etc replication has no network of its own, so that updaters speak to the servers under test.
 	replication = "replication"
 )
 
@@ -64,7 +65,7 @@ func newRig(t *testing.T) *rig {
 		r.dir = *keep
 	}
 	r.bin = filepath.Join(r.dir, "apus")
-	for _, d := range []string{"etc", "log", "cache", "dev/sdb1", "dev/sdb2", "dev/sdb3", "dev/sdb4"} {
+	for _, d := range []string{"etc", "etc-net", "log", "cache", "dev/sdb1", "dev/sdb2", "dev/sdb3", "dev/sdb4"} {
 		if err := os.MkdirAll(filepath.Join(r.dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -81,6 +82,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r.choosePorts(t, names)
 	r.write(t, "swift.conf", swiftConf)
+	r.write(t, "../etc-net/swift.conf", swiftConf)
 	r.write(t, "launch.py", launcher)
 	r.writeConfigs(t)
 	for _, n := range names[len(names)-9:] {
@@ -123,8 +125,15 @@ func (r *rig) choosePorts(t *testing.T, names []string) {
 	}
 }
 
-// start runs a server in a process group of its own and waits until its port is open.
+// start runs a server and waits until its port is open.
 func (r *rig) start(t *testing.T, name string, make impl, command string, args ...string) {
+	t.Helper()
+	r.spawn(t, name, make, command, args...)
+	r.await(t, name)
+}
+
+// spawn runs a server in a process group of its own.
+func (r *rig) spawn(t *testing.T, name string, make impl, command string, args ...string) {
 	t.Helper()
 	log, err := os.OpenFile(r.path("log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -133,13 +142,18 @@ func (r *rig) start(t *testing.T, name string, make impl, command string, args .
 	defer log.Close()
 	cmd := exec.Command(command, args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // gone with the test, even if it is killed
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
-	p := &process{impl: make, cmd: cmd, done: newDone(cmd)}
-	r.procs[name] = p
-	deadline := time.Now().Add(time.Minute)
+	r.procs[name] = &process{impl: make, cmd: cmd, done: newDone(cmd)}
+}
+
+// await waits until the server's port is open.
+func (r *rig) await(t *testing.T, name string) {
+	t.Helper()
+	p := r.procs[name]
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(r.ports[name]))
 		if err == nil {
@@ -154,7 +168,7 @@ func (r *rig) start(t *testing.T, name string, make impl, command string, args .
 			}
 		}
 		text, _ := os.ReadFile(r.path("log", name+".log"))
-		t.Fatalf("%s %s does not listen:\n%s", make, name, tail(string(text), 20))
+		t.Fatalf("%s %s does not listen:\n%s", p.impl, name, tail(string(text), 20))
 	}
 }
 
@@ -187,30 +201,44 @@ func (r *rig) stop(t *testing.T, name string) {
 	}
 }
 
-// serve starts a server of the make, stopping what served there. Name is proxy-..., or a kind and a half.
-func (r *rig) serve(t *testing.T, make impl, name string) {
+// serve has the named servers run by the make, stopping what served there. A name is proxy-..., or a kind and a half.
+func (r *rig) serve(t *testing.T, make impl, names ...string) {
 	t.Helper()
-	if p := r.procs[name]; p != nil {
-		if p.impl == make {
-			return
+	var started []string
+	for _, name := range names {
+		if p := r.procs[name]; p != nil {
+			if p.impl == make {
+				continue
+			}
+			r.stop(t, name)
 		}
-		r.stop(t, name)
+		kind, _, _ := strings.Cut(name, "-")
+		if make == apus {
+			r.spawn(t, name, make, r.bin, kind, "-c", r.path("etc", name+".toml"))
+		} else {
+			r.spawn(t, name, make, python, r.path("etc", "launch.py"), r.path("etc"), "/usr/bin/swift-"+kind+"-server", r.path("etc", name+".conf"))
+		}
+		started = append(started, name)
 	}
-	kind, _, _ := strings.Cut(name, "-")
-	if make == apus {
-		r.start(t, name, make, r.bin, kind, "-c", r.path("etc", name+".toml"))
-	} else {
-		r.start(t, name, make, python, r.path("etc", "launch.py"), r.path("etc"), "/usr/bin/swift-"+kind+"-server", r.path("etc", name+".conf"))
+	for _, name := range started {
+		r.await(t, name)
 	}
 }
 
 // nodes swaps the storage servers of the halves to the makes.
 func (r *rig) nodes(t *testing.T, one, two impl) {
 	t.Helper()
+	r.serve(t, one, each(first)...)
+	r.serve(t, two, each(second)...)
+}
+
+// each is a half of each kind.
+func each(half string) []string {
+	var names []string
 	for _, k := range kinds {
-		r.serve(t, one, k+"-"+first)
-		r.serve(t, two, k+"-"+second)
+		names = append(names, k+"-"+half)
 	}
+	return names
 }
 
 func (r *rig) proxy(make impl) string {
