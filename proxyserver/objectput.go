@@ -128,7 +128,7 @@ func hasStar(tags string) bool {
 func (x *exchange) setContentType(h http.Header) {
 	detect := truthy(x.r, "X-Detect-Content-Type")
 	if detect || meta.Value(h, "Content-Type") == "" {
-		h["Content-Type"] = []string{x.types.of(x.r.URL.Path)}
+		h["Content-Type"] = []string{x.types.Of(x.r.URL.Path)}
 	}
 	if detect {
 		delete(h, "X-Detect-Content-Type")

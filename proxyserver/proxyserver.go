@@ -33,6 +33,7 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/clock"
+	"github.com/apus-storage/apus/internal/contenttype"
 	"github.com/apus-storage/apus/internal/lookup"
 	"github.com/apus-storage/apus/internal/policy"
 	"github.com/apus-storage/apus/internal/request"
@@ -98,7 +99,7 @@ type App struct {
 	log       *slog.Logger
 	clock     clock.Clock
 	rand      func() uint64
-	types     contentTypes
+	types     contenttype.Table
 	agent     string
 	version   string
 }
@@ -128,7 +129,7 @@ func newApp(h middleware.Host, c Config, d Deps) (*App, error) {
 			return nil, fmt.Errorf("open ring of policy %s: %w", p.Name, err)
 		}
 	}
-	types, err := loadContentTypes(filepath.Join(h.Dir, "mime.types"))
+	types, err := contenttype.Load(filepath.Join(h.Dir, "mime.types"))
 	if err != nil {
 		return nil, err
 	}
