@@ -26,13 +26,6 @@ import (
 	"github.com/apus-storage/apus/internal/nodes"
 )
 
-// The services of a node, as indices of its addresses.
-const (
-	accountService = iota
-	containerService
-	objectService
-)
-
 // A Node is one device with account, container and object servers of its own.
 type Node struct {
 	// Index counts from 0; Device is the device's name.
