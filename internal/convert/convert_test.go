@@ -150,7 +150,7 @@ func TestGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		name := filepath.Base(path)
-		_, short, _ := strings.Cut(name, ".") // oracle.proxy-server.conf
+		_, short, _ := strings.Cut(name, ".") // cluster.proxy-server.conf
 		kind, ok := convert.KindOf(short)
 		if !ok {
 			t.Errorf("%s: no kind", name)
