@@ -89,6 +89,13 @@ func OpenEmbedded(o EmbeddedOptions) (_ *Embedded, err error) {
 	if e.Setup, err = Read(path, Proxy); err != nil {
 		return nil, err
 	}
+	// The cluster is the data directory's: another one in the file would be read and not used.
+	for _, opt := range e.Setup.Plan.Default.Options {
+		if opt.Key == "swift_dir" && opt.Source != "default" {
+			return nil, e.Setup.Plan.File.Errorf([]string{"DEFAULT", "swift_dir"},
+				"the cluster's files are those in %s when everything runs in one process; take the key out", etc)
+		}
+	}
 	cluster, err := swiftconf.Load(etc)
 	if err != nil {
 		return nil, err

@@ -170,6 +170,18 @@ func TestPoliciesOfANewDirectory(t *testing.T) {
 	}
 }
 
+func TestAnotherClustersFilesAreRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "proxy.toml")
+	text := "[DEFAULT]\nbind_port = 8080\nswift_dir = \"/etc/swift\"\n[pipeline.main]\npipeline = [\"proxy-server\"]\n[app.proxy-server]\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := OpenEmbedded(EmbeddedOptions{Data: t.TempDir(), Config: path, Log: slog.New(slog.DiscardHandler), Clock: clock.System, FS: disk.OS{}})
+	if err == nil || !strings.Contains(err.Error(), path+":3: DEFAULT.swift_dir") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // BenchmarkServe measures whole requests over a connection, by a client that costs next to nothing.
 func BenchmarkServe(b *testing.B) {
 	for _, bc := range []struct {
