@@ -2,65 +2,19 @@
 
     python3 record.py http://HOST:PORT > swift.json
 
-The server must have tempauth's users test:tester and admin:admin (.reseller_admin), and the filter account_quotas. The
-account AUTH_filtersc is made and removed.
+The server must have tempauth's users test:tester and admin:admin (.reseller_admin), and the filter account_quotas. An
+account is made and removed.
 """
-import http.client
-import json
+import os
 import sys
-import urllib.parse
 
-conn = http.client.HTTPConnection(urllib.parse.urlsplit(sys.argv[1]).netloc)
-rows = []
-tokens = {'': None}
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../../internal/replay'))
+from record import Conversation
 
+c = Conversation(sys.argv[1])
+case = c.case
 
-def send(method, path, headers, body):
-    conn.putrequest(method, path, skip_host='Host' in headers, skip_accept_encoding=True)
-    chunked = headers.get('Transfer-Encoding') == 'chunked'
-    if not chunked:
-        headers = dict({'Content-Length': str(len(body))}, **headers)
-    for k, v in headers.items():
-        conn.putheader(k, v)
-    conn.endheaders()
-    data = body.encode()
-    if chunked:
-        data = b'%x\r\n%s\r\n0\r\n\r\n' % (len(data), data) if data else b'0\r\n\r\n'
-    if data:
-        conn.send(data)
-    r = conn.getresponse()
-    text = r.read().decode()
-    answer = {k.title(): v for k, v in r.getheaders() if keep(k.lower())}
-    return r, answer, text
-
-
-def token(user):
-    if user not in tokens:
-        key = KEYS[user]
-        r, _, _ = send('GET', '/auth/v1.0', {'X-Auth-User': user, 'X-Auth-Key': key}, '')
-        tokens[user] = r.getheader('X-Auth-Token')
-    return tokens[user]
-
-
-KEYS = {'test:tester': 'testing', 'test:tester3': 'testing3', 'test2:tester2': 'testing2', 'admin:admin': 'admin'}
-
-
-def case(name, user, method, path, headers=None, body=''):
-    headers = dict(headers or {})
-    sent = dict(headers)
-    if token(user):
-        sent['X-Auth-Token'] = tokens[user]
-    r, answer, text = send(method, path, sent, body)
-    rows.append({'name': name, 'user': user, 'method': method, 'path': path, 'header': headers, 'body': body,
-                 'status': r.status, 'answer': answer, 'text': text})
-    return r
-
-
-def keep(k):
-    return k in ('content-type', 'www-authenticate') or 'quota' in k
-
-
-A = '/v1/AUTH_filtersc'
+A = '/v1/AUTH_{fresh}'
 Q, RM = 'X-Account-Meta-Quota-Bytes', 'X-Remove-Account-Meta-Quota-Bytes'
 T, ADMIN = 'test:tester', 'admin:admin'
 case('the account is made', ADMIN, 'PUT', A, {'X-Account-Access-Control': '{"admin": ["test:tester"]}'})
@@ -85,7 +39,7 @@ case('what does not fit is refused', T, 'PUT', A + '/c/large', body='01234567890
 case('a stranger is told nothing', 'test2:tester2', 'PUT', A + '/c/large', body='01234567890')
 case('nor is anybody anonymous', '', 'PUT', A + '/c/large', body='01234567890')
 case('a missing container is no matter', T, 'PUT', A + '/missing/large', body='01234567890')
-case('a body of unknown length goes in', T, 'PUT', A + '/c/chunked', {'Transfer-Encoding': 'chunked'}, body='01234567890')
+case('a body of unknown length goes in', T, 'PUT', A + '/c/chunked', body='01234567890', chunked=True)
 case('a reseller is not bounded', ADMIN, 'PUT', A + '/c/large', body='01234567890')
 case('what is there can be read', T, 'GET', A + '/c/o')
 case('and changed', T, 'POST', A + '/c/o', {'X-Object-Meta-A': 'b'})
@@ -101,5 +55,5 @@ for name in ('o', 'o2', 'o3', 'small', 'large', 'chunked'):
     case('cleaning up: ' + name, T, 'DELETE', A + '/c/' + name)
 case('cleaning up: c', T, 'DELETE', A + '/c')
 case('cleaning up: c2', T, 'DELETE', A + '/c2')
-send('DELETE', A, {'X-Auth-Token': token(ADMIN)}, '')
-print(json.dumps({'rows': rows}, indent=1))
+c.send(ADMIN, 'DELETE', A)
+c.write()

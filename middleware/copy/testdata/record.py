@@ -1,74 +1,45 @@
-"""Records what OpenStack Swift answers to requests for copies, and what is stored then, for copies.json.
+"""Records what OpenStack Swift answers to requests for copies, and what is stored then, for swift.json.
 
-    python3 record.py http://HOST:PORT > copies.json
+    python3 record.py http://HOST:PORT > swift.json
 
 The server must have the tempauth users test:tester (.admin), test:tester3 and test2:tester2 (.admin), and the filter copy.
 The containers copysrc, copydst and copyprivate of AUTH_test and copyother of AUTH_test2 are made and removed.
 """
 import hashlib
-import http.client
-import json
+import os
 import sys
-import urllib.parse
 
-conn = http.client.HTTPConnection(urllib.parse.urlsplit(sys.argv[1]).netloc)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../../internal/replay'))
+from record import Conversation
+
+c = Conversation(sys.argv[1])
 BODY = 'The quick brown fox.'
 META = {'Content-Type': 'text/x-source', 'X-Object-Meta-Color': 'blue', 'X-Object-Meta-Shape': 'round',
         'Content-Encoding': 'identity', 'Content-Disposition': 'inline', 'X-Delete-At': '1999999999'}
 ETAG = hashlib.md5(BODY.encode()).hexdigest()
-KEEP = ('content-type', 'etag', 'x-copied-from', 'x-copied-from-account', 'x-copied-from-last-modified', 'x-delete-at',
-        'content-encoding', 'content-disposition', 'x-static-large-object', 'x-object-manifest', 'allow', 'www-authenticate')
+OWN, OTHER = 'test:tester', 'test2:tester2'
+CONTAINERS = ((OWN, '/v1/AUTH_test/copysrc'), (OWN, '/v1/AUTH_test/copydst'), (OWN, '/v1/AUTH_test/copyprivate'), (OTHER, '/v1/AUTH_test2/copyother'))
 
 
-def call(method, path, headers=None, body=''):
-    headers = dict(headers or {})
-    headers.setdefault('Content-Length', str(len(body)))
-    conn.request(method, path, body=body or None, headers=headers)
-    r = conn.getresponse()
-    data = r.read().decode()
-    kept = {k.title(): v for k, v in r.getheaders() if k.lower() in KEEP or k.lower().startswith('x-object-meta-')}
-    if 'X-Copied-From-Last-Modified' in kept:
-        kept['X-Copied-From-Last-Modified'] = 'a date'
-    return r.status, kept, data, r
-
-
-tokens = {'': ''}
-for user, key in [('test:tester', 'testing'), ('test:tester3', 'testing3'), ('test2:tester2', 'testing2')]:
-    tokens[user] = call('GET', '/auth/v1.0', {'X-Auth-User': user, 'X-Auth-Key': key})[3].getheader('X-Auth-Token')
-
-
-def as_(user, **headers):
-    h = {k.replace('_', '-'): v for k, v in headers.items()}
-    if user:
-        h['X-Auth-Token'] = tokens[user]
-    return h
-
-
-own, other = as_('test:tester'), as_('test2:tester2')
-for c, acl in [('copysrc', {'X-Container-Read': 'test:tester3,test2'}), ('copydst', {'X-Container-Write': 'test:tester3,test2'}), ('copyprivate', {})]:
-    call('PUT', '/v1/AUTH_test/' + c, dict(own, **acl))
-call('PUT', '/v1/AUTH_test2/copyother', dict(other, **{'X-Container-Read': 'test:tester', 'X-Container-Write': 'test:tester'}))
-call('PUT', '/v1/AUTH_test/copysrc/o', dict(own, **META), BODY)
-call('PUT', '/v1/AUTH_test/copysrc/dir/a%20%25b%3Fc', dict(own, **META), BODY)
-call('PUT', '/v1/AUTH_test/copysrc/empty', dict(own, **{'Content-Type': 'text/x-empty'}))
-call('PUT', '/v1/AUTH_test/copyprivate/o', dict(own, **META), BODY)
-call('PUT', '/v1/AUTH_test2/copyother/o', dict(other, **META), BODY)
-
-rows = []
-
-
-def case(name, method, path, user='test:tester', headers=None, body='', dest=None):
-    h = dict(headers or {})
-    status, kept, data, _ = call(method, path, dict(as_(user), **h), body)
-    stored = None
+def case(name, method, path, user=OWN, headers=None, body='', dest=None):
+    """A copy, and with dest what is there then, which is removed again."""
+    c.case(name, user, method, path, headers, body)
     if dest:
-        owner = other if dest.startswith('/v1/AUTH_test2') else own
-        s, k, d, _ = call('GET', dest, owner)
-        stored = {'status': s, 'header': k, 'body': d} if s == 200 else {'status': s}
-        call('DELETE', dest, owner)
-    rows.append({'name': name, 'user': user, 'method': method, 'path': path, 'header': h, 'body': body,
-                 'status': status, 'answer': kept, 'text': data, 'dest': dest, 'stored': stored})
+        owner = OTHER if dest.startswith('/v1/AUTH_test2') else OWN
+        c.case(name + ': what is stored', owner, 'GET', dest)
+        c.case(name + ': removed', owner, 'DELETE', dest)
 
+
+for user, path in CONTAINERS:
+    c.empty(user, path)
+for (user, path), lists in zip(CONTAINERS, (
+        {'X-Container-Read': 'test:tester3,test2'}, {'X-Container-Write': 'test:tester3,test2'}, {},
+        {'X-Container-Read': 'test:tester', 'X-Container-Write': 'test:tester'})):
+    c.case('a container: ' + path, user, 'PUT', path, lists)
+for user, path in ((OWN, '/v1/AUTH_test/copysrc/o'), (OWN, '/v1/AUTH_test/copysrc/dir/a%20%25b%3Fc'),
+                   (OWN, '/v1/AUTH_test/copyprivate/o'), (OTHER, '/v1/AUTH_test2/copyother/o')):
+    c.case('a source: ' + path, user, 'PUT', path, META, BODY)
+c.case('an empty source', OWN, 'PUT', '/v1/AUTH_test/copysrc/empty', {'Content-Type': 'text/x-empty'})
 
 S, D = '/v1/AUTH_test/copysrc/o', '/v1/AUTH_test/copydst/d'
 TO = {'Destination': 'copydst/d'}
@@ -132,9 +103,6 @@ case('anonymous PUT from another account', 'PUT', D, user='', headers={'X-Copy-F
 case('OPTIONS', 'OPTIONS', S)
 case('COPY of a container', 'COPY', '/v1/AUTH_test/copysrc', headers=TO)
 
-for path, h in [(S, own), ('/v1/AUTH_test/copysrc/dir/a%20%25b%3Fc', own), ('/v1/AUTH_test/copysrc/empty', own), ('/v1/AUTH_test/copyprivate/o', own), (O, other)]:
-    call('DELETE', path, h)
-for c in ['copysrc', 'copydst', 'copyprivate']:
-    call('DELETE', '/v1/AUTH_test/' + c, own)
-call('DELETE', '/v1/AUTH_test2/copyother', other)
-print(json.dumps({'body': BODY, 'meta': META, 'rows': rows}, indent=1))
+for user, path in CONTAINERS:
+    c.empty(user, path)
+c.write()

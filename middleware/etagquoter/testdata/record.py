@@ -3,64 +3,18 @@
     python3 record.py http://HOST:PORT > swift.json
 
 The server must have tempauth's users test:tester (.admin) and admin:admin (.reseller_admin), and the filter etag_quoter with
-its defaults. The account AUTH_filtersc-etag is made and removed.
+its defaults. An account is made and removed.
 """
-import http.client
-import json
+import os
 import sys
-import urllib.parse
 
-conn = http.client.HTTPConnection(urllib.parse.urlsplit(sys.argv[1]).netloc)
-rows = []
-tokens = {'': None}
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../../internal/replay'))
+from record import Conversation
 
+c = Conversation(sys.argv[1])
+case = c.case
 
-def send(method, path, headers, body):
-    conn.putrequest(method, path, skip_host='Host' in headers, skip_accept_encoding=True)
-    chunked = headers.get('Transfer-Encoding') == 'chunked'
-    if not chunked:
-        headers = dict({'Content-Length': str(len(body))}, **headers)
-    for k, v in headers.items():
-        conn.putheader(k, v)
-    conn.endheaders()
-    data = body.encode()
-    if chunked:
-        data = b'%x\r\n%s\r\n0\r\n\r\n' % (len(data), data) if data else b'0\r\n\r\n'
-    if data:
-        conn.send(data)
-    r = conn.getresponse()
-    text = r.read().decode()
-    answer = {k.title(): v for k, v in r.getheaders() if keep(k.lower())}
-    return r, answer, text
-
-
-def token(user):
-    if user not in tokens:
-        key = KEYS[user]
-        r, _, _ = send('GET', '/auth/v1.0', {'X-Auth-User': user, 'X-Auth-Key': key}, '')
-        tokens[user] = r.getheader('X-Auth-Token')
-    return tokens[user]
-
-
-KEYS = {'test:tester': 'testing', 'test:tester3': 'testing3', 'test2:tester2': 'testing2', 'admin:admin': 'admin'}
-
-
-def case(name, user, method, path, headers=None, body=''):
-    headers = dict(headers or {})
-    sent = dict(headers)
-    if token(user):
-        sent['X-Auth-Token'] = tokens[user]
-    r, answer, text = send(method, path, sent, body)
-    rows.append({'name': name, 'user': user, 'method': method, 'path': path, 'header': headers, 'body': body,
-                 'status': r.status, 'answer': answer, 'text': text})
-    return r
-
-
-def keep(k):
-    return k in ('content-type', 'etag') or 'rfc-compliant' in k
-
-
-A = '/v1/AUTH_filtersc-etag'
+A = '/v1/AUTH_{fresh}'
 C = A + '/c'
 AH, CH = 'X-Account-Rfc-Compliant-Etags', 'X-Container-Rfc-Compliant-Etags'
 AR, CR = AH.replace('X-', 'X-Remove-', 1), CH.replace('X-', 'X-Remove-', 1)
@@ -108,5 +62,5 @@ case('nothing shows there', U, 'HEAD', A)
 looks('all is as before')
 case('cleaning up: o', U, 'DELETE', C + '/o')
 case('cleaning up: c', U, 'DELETE', C)
-send('DELETE', A, {'X-Auth-Token': token(U)}, '')
-print(json.dumps({'rows': rows}, indent=1))
+c.send(U, 'DELETE', A)
+c.write()

@@ -1,0 +1,13 @@
+package servercopy_test
+
+import (
+	"testing"
+
+	"github.com/apus-storage/apus/internal/replay"
+)
+
+// TestAnswersAreThoseOfSwift replays, in order, what testdata/record.py recorded of OpenStack Swift: its answers, and what
+// was stored.
+func TestAnswersAreThoseOfSwift(t *testing.T) {
+	replay.Run(t, replay.Conversation{AtLeast: 50})
+}
