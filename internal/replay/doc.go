@@ -27,14 +27,14 @@
 //	chunked               whether it is sent in chunks, without a length
 //	status, answer        what is wanted: the status, all headers
 //	text, text64          and the body, in base64 if it is not UTF-8
-//	cut                   whether the server breaks off before the end of the body
+//	cut                   whether the server breaks off before the end of the body; with status 0, before the head
 //	capture               what is kept of the answer for later rows, by name
 //	apus                  what Apus answers otherwise, on purpose
 //
 // A capture is "header:ETag", "json:0.hash" (a path into the body) or "text:<Id>(.*?)</Id>" (the first group of a
 // pattern). After it, {name} in paths, headers and text bodies stands for the value, and the value in answers is {name},
-// those of the row itself included: so ids, tokens and times of one answer can be used later, and two that should be the
-// same, or not, are. {host} is the server's host and port, and {fresh} a word of this run, for accounts that nobody has
+// those of the row itself included: so ids and tokens of one answer can be used later, and two that should be the same, or
+// not, are. A time can be used later too, but stays {date} and the like in answers. {host} is the server's host and port, and {fresh} a word of this run, for accounts that nobody has
 // used: one that was deleted cannot be made again. An unknown {name} in a request is an error. A value of fewer than six
 // bytes cannot be captured: it would be found where it is not meant.
 //
@@ -48,9 +48,10 @@
 // {epoch} (seconds). Other times are compared as they are. The boundary that Content-Type gives is {boundary}.
 //
 // Date, Server, Connection, Keep-Alive, Transfer-Encoding, X-Trans-Id and X-Openstack-Request-Id are not compared, nor is
-// the Content-Length of a 204 or 304 and the Content-Type of a 304 (HTTP forbids or suppresses them, Swift sends some). Allow is
-// compared as a set. A header with several lines is one with commas.
+// the Content-Length of a 204 or 304 and the Content-Type of a 304 (HTTP forbids or suppresses them, Swift sends some). A
+// body that Swift sends in chunks may have a length here. Allow is compared as a set. A header with several lines is one
+// with commas.
 //
-// Non-goals: malformed requests (package badinput has them), timing, and signatures that depend on the time. What is signed for
-// a time in the far future is recorded like anything else.
+// Non-goals: malformed requests (package badinput has them), timing, and signatures that depend on the time. What is signed
+// for a time in the far future is recorded like anything else.
 package replay

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 )
@@ -173,7 +174,9 @@ func (p *player) send(method string, request []byte) (response, error) {
 	for err == nil && res.StatusCode == http.StatusContinue {
 		res, err = http.ReadResponse(br, &http.Request{Method: method})
 	}
-	if err != nil {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return response{cut: true}, nil
+	} else if err != nil {
 		return response{}, err
 	}
 	defer res.Body.Close()
@@ -268,8 +271,12 @@ func (p *player) name(text string) string {
 	names := slices.SortedFunc(maps.Keys(p.values), func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(p.values[b]), len(p.values[a])), cmp.Compare(a, b))
 	})
+	now := p.now()
 	for _, name := range names {
-		text = strings.ReplaceAll(text, p.values[name], "{"+name+"}")
+		// Two answers have the same time, or not, by chance.
+		if value := p.values[name]; normalise(value, now) == value {
+			text = strings.ReplaceAll(text, value, "{"+name+"}")
+		}
 	}
-	return normalise(text, p.now())
+	return normalise(text, now)
 }

@@ -121,7 +121,10 @@ class Conversation:
             conn.send(data)
         except OSError:
             pass  # a server may refuse without reading: its answer is there all the same
-        r = conn.getresponse()
+        try:
+            r = conn.getresponse()
+        except ConnectionError:
+            return Answer(0, {}, b'', True)
         cut = False
         try:
             got = r.read()
@@ -142,10 +145,12 @@ class Conversation:
 
     def name(self, text):
         """Puts {name} in place of captured values, the longest first, and of whatever else varies."""
+        now = time.time()
         text = text.replace(self.netloc, '{host}')
         for name, value in sorted(self.values.items(), key=lambda kv: (-len(kv[1]), kv[0])):
-            text = text.replace(value, '{%s}' % name)
-        return normalise(text, time.time())
+            if normalise(value, now) == value:
+                text = text.replace(value, '{%s}' % name)
+        return normalise(text, now)
 
     def case(self, name, user, method, path, headers=None, body='', chunked=False, capture=None, apus=None):
         """Asks and records.

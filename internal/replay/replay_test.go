@@ -39,6 +39,7 @@ func TestCompare(t *testing.T) {
 		{"a header too many", "", nil, with(func(a *answer) { a.Header["X-B"] = "2" }), "X-B"},
 		{"another header", "", nil, with(func(a *answer) { a.Header["X-A"] = "2" }), "X-A"},
 		{"an answer that breaks off", "", nil, with(func(a *answer) { a.Cut = true }), "Cut"},
+		{"a length where Swift gave none", "", nil, with(func(a *answer) { a.Header["Content-Length"] = "2" }), ""},
 		{"an ignored header", "X-A", nil, with(func(a *answer) { a.Header["X-A"] = "2" }), ""},
 		{"an ignored header that is missing", "X-A", nil, with(func(a *answer) { delete(a.Header, "X-A") }), ""},
 		{"ignored headers", "X-*", nil, with(func(a *answer) { a.Header["X-A"], a.Header["X-B"] = "2", "3" }), ""},
@@ -70,6 +71,9 @@ func stub(t *testing.T) *player {
 		if r.URL.Path == "/auth/v1.0" {
 			w.Header().Set("X-Auth-Token", "token of "+r.Header.Get("X-Auth-User")+" "+r.Header.Get("X-Auth-Key"))
 			return
+		}
+		if r.Header.Get("X-Silent") != "" {
+			panic(http.ErrAbortHandler)
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -118,6 +122,9 @@ func TestPlay(t *testing.T) {
 				t.Errorf("%+v: got %+v, want asked %q, answer %q, text %q", tc.row, got, tc.asked, tc.says, tc.txt)
 			}
 		})
+	}
+	if got, err := p.play(row{Method: "GET", Path: "/a", Header: map[string]string{"X-Silent": "yes"}}); err != nil || !got.Cut || got.Status != 0 {
+		t.Errorf("no answer: got %+v, %v", got, err)
 	}
 	if got, err := p.play(row{Method: "PUT", Path: "/a", Body: "body", Header: map[string]string{"X-Short": "yes"}}); err != nil || !got.Cut || got.Text != "body" {
 		t.Errorf("an answer that breaks off: got %+v, %v", got, err)
