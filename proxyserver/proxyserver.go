@@ -35,6 +35,7 @@ import (
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/contenttype"
 	"github.com/apus-storage/apus/internal/lookup"
+	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/internal/policy"
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/swiftconf"
@@ -143,7 +144,7 @@ func newApp(h middleware.Host, c Config, d Deps) (*App, error) {
 		a.owners[http.CanonicalHeaderKey(name)] = true
 	}
 	a.warn(options, policies)
-	_, overTCP := d.Transport.(*http.Transport)
+	_, overTCP := d.Transport.(*nodes.TCP)
 	a.nodes = fanout.New(fanout.Config{
 		Interruptible: overTCP,
 		Transport:     d.Transport, Log: h.Log, Clock: h.Clock, LogHandoffs: c.LogHandoffs, Shuffle: a.shuffle,

@@ -66,6 +66,11 @@ func (m *Memo) Decoded(ctx context.Context, key string, decode func(Value) (any,
 	if err != nil {
 		return nil, err
 	}
+	return m.decoded(key, v, decode)
+}
+
+// decoded returns what decode makes of v, the value of key, or has made of it before.
+func (m *Memo) decoded(key string, v Value, decode func(Value) (any, error)) (any, error) {
 	slot := &m.table[maphash.String(m.seed, key)%slots]
 	if d := slot.Load(); v.JSON && d != nil && d.key == key && bytes.Equal(d.data, v.Data) {
 		return d.value, nil

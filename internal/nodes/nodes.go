@@ -7,6 +7,11 @@
 //   - A request body is first read when the node wants it: after its 100-continue over TCP, if the request has
 //     "Expect: 100-continue". A node that refuses early answers without the body having been touched.
 //   - The response's body must be closed. A body that broke off ends in an error, not in io.EOF.
+//   - Redirects are answers like others, nothing is decompressed, no proxy of the environment is asked.
+//
+// [TCP] is a client of its own and not net/http's, because a proxy spends most of its time here:
+// docs/decisions/node-transport.md has the figures. It speaks HTTP/1.1 (RFC 9112) without pipelining; what arrives is read by
+// net/http's parser.
 //
 // One suite, nodestest, runs against both.
 package nodes
@@ -17,38 +22,9 @@ import (
 	"net/http"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/apus-storage/apus/internal/pull"
 )
-
-// TCPOptions tune the transport to nodes in other processes.
-type TCPOptions struct {
-	// ConnTimeout bounds connecting. Zero means half a second, Swift's default.
-	ConnTimeout time.Duration
-	// IdlePerNode is how many unused connections are kept for one node. Zero means 64.
-	IdlePerNode int
-}
-
-// NewTCP returns a transport that keeps connections open between requests: a new connection for each is what makes
-// the Python proxy slow. Close its idle connections when done.
-func NewTCP(o TCPOptions) *http.Transport {
-	if o.ConnTimeout == 0 {
-		o.ConnTimeout = 500 * time.Millisecond
-	}
-	if o.IdlePerNode == 0 {
-		o.IdlePerNode = 64
-	}
-	return &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: o.ConnTimeout}).DialContext,
-		MaxIdleConnsPerHost:   o.IdlePerNode,
-		IdleConnTimeout:       30 * time.Second,
-		DisableCompression:    true,
-		ExpectContinueTimeout: time.Hour, // the caller's own time-out decides, never a body sent unasked
-		WriteBufferSize:       64 << 10,
-		ReadBufferSize:        32 << 10,
-	}
-}
 
 // Direct reaches nodes in this process. The zero value has none. It is safe for concurrent use.
 //

@@ -80,25 +80,61 @@ func (c *patientConn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// ReadFrom sends all of r while the client takes it. Only files go to the connection's own ReadFrom: of other readers it
-// could have read more than it has sent when the deadline comes.
+// piece is how much of another socket's bytes is passed on by one call of the kernel's. What has been taken from there and not
+// been sent when the deadline comes is lost, so it must be little enough for a slow client.
+const piece = 128 << 10
+
+// ReadFrom sends all of r while the client takes it. Files and sockets go to the connection's own ReadFrom, and so through the
+// kernel.
 func (c *patientConn) ReadFrom(r io.Reader) (n int64, err error) {
 	limited, ok := r.(*io.LimitedReader)
 	if !ok {
 		limited = &io.LimitedReader{R: r, N: math.MaxInt64}
 	}
-	if _, file := limited.R.(syscall.Conn); !file {
-		return io.Copy(struct{ io.Writer }{c}, r)
+	switch limited.R.(type) {
+	case *net.TCPConn:
+		return c.splice(limited)
+	case syscall.Conn:
+		return c.sendFile(limited)
 	}
+	return io.Copy(struct{ io.Writer }{c}, r)
+}
+
+// sendFile goes on after a deadline by which something has been sent: what has not been sent is still in the file.
+func (c *patientConn) sendFile(r *io.LimitedReader) (n int64, err error) {
 	for {
 		if err := c.arm(); err != nil {
 			return n, err
 		}
-		before := limited.N
-		m, err := c.tcpConn.ReadFrom(limited)
+		before := r.N
+		m, err := c.tcpConn.ReadFrom(r)
 		n += m
-		if before-limited.N != m || !c.again(m, err) {
+		if before-r.N != m || !c.again(m, err) {
 			return n, err
 		}
 	}
+}
+
+// splice sends piece by piece, each with time of its own, and copies for a client that needs much of that.
+func (c *patientConn) splice(r *io.LimitedReader) (n int64, err error) {
+	for r.N > 0 {
+		c.armed.Store(0)
+		if err := c.arm(); err != nil {
+			return n, err
+		}
+		start := time.Now()
+		part := io.LimitedReader{R: r.R, N: min(piece, r.N)}
+		asked := part.N
+		m, err := c.tcpConn.ReadFrom(&part)
+		n += m
+		r.N -= asked - part.N
+		if err != nil || m < asked {
+			return n, err
+		}
+		if time.Since(start) > c.limit/8 {
+			m, err := io.Copy(struct{ io.Writer }{c}, r)
+			return n + m, err
+		}
+	}
+	return n, nil
 }

@@ -145,3 +145,59 @@ func TestClientsThatDoNotReadAreCutOff(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSocketsArePassedOnWithinTheKernel sends from one socket to another whose client takes at full speed, and checks all of it.
+func TestSocketsArePassedOnWithinTheKernel(t *testing.T) {
+	data := make([]byte, 3<<20+5)
+	for i := range data {
+		data[i] = byte(i>>10 ^ i)
+	}
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	nodes, clients := listen(), patience{listen(), 20 * time.Millisecond}
+	go func() {
+		if c, err := nodes.Accept(); err == nil {
+			c.Write(data)
+			c.Close()
+		}
+	}()
+	sent := make(chan error, 1)
+	go func() {
+		client, err := clients.Accept()
+		if err != nil {
+			sent <- err
+			return
+		}
+		defer client.Close()
+		node, err := net.Dial("tcp", nodes.Addr().String())
+		if err != nil {
+			sent <- err
+			return
+		}
+		defer node.Close()
+		n, err := client.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: node, N: int64(len(data))})
+		if err == nil && n != int64(len(data)) {
+			err = io.ErrShortWrite
+		}
+		sent <- err
+	}()
+	c, err := net.Dial("tcp", clients.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	got, err := io.ReadAll(c)
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes, equal: %v, %v", len(got), bytes.Equal(got, data), err)
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+}

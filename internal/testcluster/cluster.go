@@ -83,7 +83,7 @@ type Cluster struct {
 	t       testing.TB
 	options Options
 	dir     string
-	tcp     *http.Transport
+	tcp     *nodes.TCP
 	byHost  map[string]*Node // read only once the cluster runs
 	client  http.RoundTripper
 	url     string

@@ -17,7 +17,8 @@
 // The cache is then in the process: no other sees its items, and they are gone when it restarts or reloads its
 // configuration, tokens included.
 //
-// The filter puts the cache into State.Cache and does nothing else: it makes no connection at start, and no request fails
+// The filter puts the cache into State.Cache, a view of it for each request that asks memcached for what belongs together in one
+// round trip. It makes no connection at start, and no request fails
 // because a cache does. It must stand to the left of whatever uses the cache; where there are two, the inner one counts.
 package memcache
 
@@ -25,9 +26,11 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/cache"
 	"github.com/apus-storage/apus/internal/cache/memcached"
 	"github.com/apus-storage/apus/internal/cache/memory"
+	"github.com/apus-storage/apus/internal/lookup"
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/middleware"
 )
@@ -66,11 +69,25 @@ func instance(inner cache.Cache, closeCache func() error) middleware.Instance {
 }
 
 type filter struct {
-	cache cache.Cache
+	cache *cache.Memo
 	next  http.Handler
 }
 
 func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	request.From(r.Context()).Cache = f.cache
+	request.From(r.Context()).Cache = f.view(r.URL.Path)
 	f.next.ServeHTTP(w, r)
+}
+
+// view is the cache for a request: whoever asks first, as a rule for the token, is also told of what the proxy is going to ask
+// for, in one round trip. For objects that is their container, for containers their account.
+func (f *filter) view(path string) cache.Cache {
+	p, err := apipath.Parse(path)
+	switch {
+	case err != nil:
+	case p.Object != "":
+		return f.cache.Ahead(lookup.ContainerKey(p.Account, p.Container))
+	case p.Container != "":
+		return f.cache.Ahead(lookup.AccountKey(p.Account))
+	}
+	return f.cache
 }

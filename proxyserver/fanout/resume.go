@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
+	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/internal/ranges"
 )
 
@@ -47,10 +49,32 @@ func (b *resuming) Read(p []byte) (int, error) {
 	}
 }
 
-// WriteTo copies to w what is left. A node in this process writes straight into w.
+// WriteTo copies to w what is left. A node in this process writes straight into w; what comes from another process's socket
+// may go into w's within the kernel.
 func (b *resuming) WriteTo(w io.Writer) (int64, error) {
 	var total int64
 	for {
+		if c, ok := b.s.resp.Body.(nodes.Copier); ok {
+			n, err := c.CopyTo(w, b.timeout)
+			total, b.sent = total+n, b.sent+n
+			if err == nil {
+				return total, nil
+			}
+			if broken, ok := errors.AsType[*nodes.DestinationError](err); ok {
+				return total, broken.Err
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) && b.ctx.Err() == nil {
+				err = errNodeTimeout
+			}
+			switch next := b.goOn(err); next {
+			case nil:
+				continue
+			case io.EOF:
+				return total, nil
+			default:
+				return total, next
+			}
+		}
 		wt, ok := b.s.resp.Body.(io.WriterTo)
 		if !ok {
 			n, err := b.copy(w)

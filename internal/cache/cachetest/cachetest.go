@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"counting what is no number is refused", testIncrText},
 		{"concurrent counts all count", testIncrConcurrent},
 		{"groups of items", testMulti},
+		{"several keys in one question", testCompanion},
 		{"time to live", testTTL},
 		{"a counter keeps its time to live", testIncrTTL},
 		{"an expired time to live", testNegativeTTL},
@@ -53,6 +54,31 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"a cancelled read is a miss", testCancelled},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
+	}
+}
+
+func testCompanion(t *testing.T, s Subject) {
+	c, ok := s.Cache.(cache.Companion)
+	if !ok {
+		return // it is an optimisation
+	}
+	keys := []string{"a", "b", "c", "d", "e", "f"}
+	for _, k := range keys[:4] {
+		mustSet(t, s.Cache, k, cache.Text("value of "+k), time.Minute)
+	}
+	for _, key := range keys {
+		v, answers, err := c.GetWith(t.Context(), key, keys)
+		if present := slices.Contains(keys[:4], key); present != (err == nil) || present && string(v.Data) != "value of "+key {
+			t.Errorf("GetWith(%s): %q, %v", key, v.Data, err)
+		}
+		if !slices.ContainsFunc(answers, func(a cache.Answer) bool { return a.Key == key }) {
+			t.Errorf("GetWith(%s): the key's own server was not asked for it: %v", key, answers)
+		}
+		for _, a := range answers {
+			if present := slices.Contains(keys[:4], a.Key); present != a.Found || present && string(a.Value.Data) != "value of "+a.Key {
+				t.Errorf("GetWith(%s): answer %s: %q, found %v", key, a.Key, a.Value.Data, a.Found)
+			}
+		}
 	}
 }
 

@@ -43,7 +43,10 @@ type Client struct {
 	warnAt  int // bytes; -1 for never
 }
 
-var _ cache.Cache = (*Client)(nil)
+var (
+	_ cache.Cache     = (*Client)(nil)
+	_ cache.Companion = (*Client)(nil)
+)
 
 // New returns a Client of cfg, which must hold all options: those of the filter over those of memcache.conf over
 // Defaults. It makes no connection.
@@ -136,6 +139,39 @@ func (c *Client) GetMulti(ctx context.Context, serverKey string, keys []string) 
 		}
 	}
 	return found, nil
+}
+
+// GetWith asks key's server for key and those of the others that it keeps as well.
+func (c *Client) GetWith(ctx context.Context, key string, others []string) (cache.Value, []cache.Answer, error) {
+	at := sumKey(key)
+	home := c.ring.first(at)
+	wires := append(make([]string, 0, len(others)+1), at.wire())
+	answers := make([]cache.Answer, 0, len(others))
+	for _, other := range others {
+		if sum := sumKey(other); c.ring.first(sum) == home {
+			wires = append(wires, sum.wire())
+			answers = append(answers, cache.Answer{Key: other})
+		}
+	}
+	var items map[string]*memcache.Item
+	err := c.try(ctx, call{"get_multi", at, false}, func(mc *memcache.Client) (err error) {
+		items, err = mc.GetMulti(wires)
+		return err
+	})
+	if err != nil {
+		return cache.Value{}, nil, fmt.Errorf("%w: %w", cache.ErrMiss, err)
+	}
+	for i := range answers {
+		if item := items[wires[i+1]]; item != nil {
+			answers[i].Value, answers[i].Found = value(item)
+		}
+	}
+	if item := items[wires[0]]; item != nil {
+		if v, ok := value(item); ok {
+			return v, answers, nil
+		}
+	}
+	return cache.Value{}, answers, cache.ErrMiss
 }
 
 // item is what is sent to store v. It warns of large ones.

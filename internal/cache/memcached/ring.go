@@ -67,3 +67,11 @@ func (r *ring) walk(key keySum) iter.Seq[int] {
 		}
 	}
 }
+
+// first is the server that a key is kept on while nothing is wrong.
+func (r *ring) first(key keySum) int {
+	for s := range r.walk(key) {
+		return s
+	}
+	return -1
+}

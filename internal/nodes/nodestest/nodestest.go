@@ -18,6 +18,7 @@ func Run(t *testing.T, start func(t *testing.T, h http.Handler) (rt http.RoundTr
 	t.Run("head and body arrive", func(t *testing.T) { headAndBody(t, start) })
 	t.Run("a refusal leaves the body untouched", func(t *testing.T) { refusal(t, start) })
 	t.Run("a wanted body arrives whole, of known length or not", func(t *testing.T) { upload(t, start) })
+	t.Run("a body that fails at its very end is not whole to the node", func(t *testing.T) { failingBody(t, start) })
 	t.Run("an aborted answer does not end cleanly", func(t *testing.T) { aborted(t, start) })
 	t.Run("closing early cancels the node's request", func(t *testing.T) { closedEarly(t, start) })
 	t.Run("HEAD has a length and no body", func(t *testing.T) { head(t, start) })
@@ -106,6 +107,54 @@ func upload(t *testing.T, start starter) {
 		resp := send(t, rt, r)
 		if b, err := io.ReadAll(resp.Body); resp.StatusCode != 201 || !bytes.Equal(b, data) || err != nil {
 			t.Errorf("length %d: got %d, %d bytes, %v", length, resp.StatusCode, len(b), err)
+		}
+	}
+}
+
+// failing is a body that turns out to be wrong when all of it has been read.
+type failing struct{ io.Reader }
+
+var errWrong = errors.New("wrong checksum")
+
+func (b failing) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		err = errWrong
+	}
+	return n, err
+}
+
+func failingBody(t *testing.T, start starter) {
+	seen := make(chan error, 1)
+	rt, addr := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		seen <- err
+		w.WriteHeader(201)
+	}))
+	for _, size := range []int{10, 64 << 10, 300000} {
+		for _, length := range []int64{int64(size), -1} {
+			for _, expect := range []string{"", "100-continue"} {
+				r := request(t, "PUT", addr, "/sdb1/1/a/c/o", failing{bytes.NewReader(make([]byte, size))})
+				r.ContentLength = length
+				if expect != "" {
+					r.Header.Set("Expect", expect)
+				}
+				resp, err := rt.RoundTrip(r)
+				if err == nil {
+					resp.Body.Close()
+				}
+				select {
+				case err := <-seen:
+					if err == nil {
+						t.Errorf("%d bytes announced as %d, expect %q: the node has taken it for whole", size, length, expect)
+					}
+				case <-time.After(50 * time.Millisecond):
+					// Nothing has been sent at all, which is as good.
+					if err == nil {
+						t.Errorf("%d bytes announced as %d, expect %q: no error, and the node has not seen it", size, length, expect)
+					}
+				}
+			}
 		}
 	}
 }
