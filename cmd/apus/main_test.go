@@ -59,10 +59,10 @@ func TestConfigShowSaysWhereValuesComeFrom(t *testing.T) {
 }
 
 func TestConfigConvert(t *testing.T) {
-	path := write(t, "proxy-server.conf", "[DEFAULT]\nbind_port = 8080\nworkers = 2\n[pipeline:main]\npipeline = healthcheck proxy-server\n"+
+	path := write(t, "proxy-server.conf", "[DEFAULT]\nbind_port = 8080\nservers_per_port = 2\n[pipeline:main]\npipeline = healthcheck proxy-server\n"+
 		"[filter:healthcheck]\nuse = egg:swift#healthcheck\n[app:proxy-server]\nuse = egg:swift#proxy\n")
 	out, errs, code := apus(t, "config", "convert", path)
-	if code != 0 || !strings.Contains(out, `pipeline = ["healthcheck", "proxy-server"]`) || !strings.Contains(errs, path+":3: DEFAULT.workers") {
+	if code != 0 || !strings.Contains(out, `pipeline = ["healthcheck", "proxy-server"]`) || !strings.Contains(errs, path+":3: DEFAULT.servers_per_port") {
 		t.Errorf("exit code %d\n%s\n%s", code, out, errs)
 	}
 	if _, errs, code := apus(t, "config", "check", write(t, "proxy.toml", out)); code != 0 {

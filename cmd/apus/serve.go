@@ -82,6 +82,7 @@ func serveAll(cmd *cobra.Command, f serveFlags) error {
 		}
 	}()
 	c := &e.Setup.Server
+	c.Workers.Limit()
 	log.use(c.Logger(os.Stderr))
 	if f.listen != "" {
 		if err := setListen(&c.BindIP, &c.BindPort, f.listen); err != nil {

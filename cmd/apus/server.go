@@ -53,6 +53,7 @@ func serveOne(cmd *cobra.Command, kind, path string, test bool) error {
 		return err
 	}
 	c := &setup.Server
+	c.Workers.Limit()
 	log := c.Logger(os.Stderr).With("server", kind)
 	cluster, rings, err := setup.Cluster(kind == assembly.Proxy, log, clock.System)
 	if err != nil {

@@ -20,7 +20,7 @@
 //
 //	toml, notes, err := convert.Convert("/etc/swift/proxy-server.conf", data, convert.Proxy, known)
 //	for _, n := range notes {
-//		fmt.Fprintln(os.Stderr, n) // /etc/swift/proxy-server.conf:4: DEFAULT.workers: not needed: ...
+//		fmt.Fprintln(os.Stderr, n) // /etc/swift/proxy-server.conf:4: DEFAULT.servers_per_port: not needed: ...
 //	}
 package convert
 

@@ -116,8 +116,8 @@ func typeOf(key string, t reflect.Type) Type {
 // needless says why Apus has no use for options that many files have.
 func needless(key string) string {
 	switch key {
-	case "workers", "servers_per_port":
-		return "not needed: one process uses all processors"
+	case "servers_per_port":
+		return "not needed: one process serves all devices"
 	case "eventlet_debug":
 		return "not needed: there is no eventlet"
 	case "user":

@@ -32,6 +32,9 @@ type Config struct {
 	BindIP string `toml:"bind_ip"`
 	// Port to listen on. Required.
 	BindPort int `toml:"bind_port"`
+	// How many processors the server computes on at once: a number, or "auto" for all. Waiting for disks and clients does
+	// not count. Of several servers on few processors, those that do little for each request (account, container) are cheaper with 1.
+	Workers Workers `toml:"workers"`
 	// How long to keep trying when the address is in use.
 	BindTimeout config.Duration `toml:"bind_timeout"`
 	// Idle time after which TCP asks whether the client is still there.
