@@ -25,6 +25,7 @@ import (
 	"github.com/apus-storage/apus/backend/broker/dbserver"
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/internal/realms"
 )
 
 // Config is the configuration of a container server.
@@ -55,7 +56,7 @@ func (c *Config) Validate() error {
 type Deps struct {
 	dbserver.Deps
 	// Realms are the clusters that containers may be synchronised with; nil means none.
-	Realms Realms
+	Realms *realms.Realms
 }
 
 // Server is a container server. It is an http.Handler, safe for concurrent use.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/apus-storage/apus/backend/broker"
 	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/internal/realms"
 )
 
 const (
@@ -190,16 +191,22 @@ func TestRowsThatSwiftWouldChokeOn(t *testing.T) {
 	}
 }
 
-type realms struct{}
-
-func (realms) Key(realm string) (string, bool) { return "k", realm == "US" }
-
-func (realms) Endpoint(realm, cluster string) (string, bool) {
-	return "http://far/v1/", realm == "US" && cluster == "DFW"
+// withRealms gives the server a realm US with the cluster DFW.
+func withRealms(t *testing.T) func(*Config, *Deps) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), realms.FileName)
+	if err := os.WriteFile(path, []byte("[US]\nkey = k\ncluster_DFW = http://far/v1/\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rs, err := realms.Follow(path, realms.FollowOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(_ *Config, d *Deps) { d.Realms = rs }
 }
 
 func TestSyncStoreFollowsTheMetadata(t *testing.T) {
-	s := newServer(t, func(_ *Config, d *Deps) { d.Realms = realms{} })
+	s := newServer(t, withRealms(t))
 	put := func(want int, headers ...string) {
 		t.Helper()
 		if r := do(t, s, "PUT", "/sdb1/1/a/c", "", headers...); r.StatusCode != want {
@@ -236,7 +243,7 @@ func TestSyncStoreFollowsTheMetadata(t *testing.T) {
 }
 
 func TestChangedSyncDestinationStartsOver(t *testing.T) {
-	s := newServer(t, func(_ *Config, d *Deps) { d.Realms = realms{} })
+	s := newServer(t, withRealms(t))
 	do(t, s, "PUT", "/sdb1/1/a/c", "", "X-Timestamp: 1", "X-Container-Sync-To: //us/dfw/a/c")
 	b := s.deps.Brokers.Container(broker.Place{Device: filepath.Join(s.config.Devices, "sdb1"), Partition: "1", Hash: s.deps.Hasher.Sum("a", "c").Hex()}, "a", "c")
 	points := func() [2]int64 {

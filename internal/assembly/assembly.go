@@ -24,6 +24,7 @@ import (
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/disk"
+	"github.com/apus-storage/apus/internal/realms"
 	"github.com/apus-storage/apus/internal/serve"
 	"github.com/apus-storage/apus/internal/statsd"
 	"github.com/apus-storage/apus/internal/swiftconf"
@@ -169,8 +170,12 @@ func apps(around *Around) []*middleware.Definition {
 			return node(srv, err, closePool)
 		}).Alias("account-server"),
 		middleware.DefineApp(Container, container.DefaultConfig(), func(h middleware.Host, c container.Config) (middleware.Instance, error) {
+			rs, err := around.realms(h.Dir)
+			if err != nil {
+				return middleware.Instance{}, err
+			}
 			deps, closePool := around.database(h)
-			srv, err := container.New(c, container.Deps{Deps: deps})
+			srv, err := container.New(c, container.Deps{Deps: deps, Realms: rs})
 			return node(srv, err, closePool)
 		}).Alias("container-server"),
 		middleware.DefineApp(Object, object.DefaultConfig(), func(h middleware.Host, c object.Config) (middleware.Instance, error) {
@@ -209,6 +214,11 @@ func (a *Around) database(h middleware.Host) (dbserver.Deps, func() error) {
 		Logger: h.Log, Clock: h.Clock, Hasher: h.Cluster.Hasher, Policies: h.Cluster.Policies, Limits: h.Cluster.Limits,
 		Brokers: pool, Transport: a.Transport,
 	}, pool.Close
+}
+
+// realms follows the realms of container sync that the cluster's files have.
+func (a *Around) realms(dir string) (*realms.Realms, error) {
+	return realms.Follow(filepath.Join(dir, realms.FileName), realms.FollowOptions{Log: a.Log, Clock: a.Clock})
 }
 
 // Cluster loads what all servers of the cluster agree on from the server's swift_dir, and with rings its rings: proxies

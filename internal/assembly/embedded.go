@@ -134,7 +134,11 @@ func (e *Embedded) startNodes(a Around) error {
 	e.closers = append(e.closers, accounts.Close)
 	cc := container.DefaultConfig()
 	cc.Devices, cc.MountCheck, cc.LogRequests = devices, false, false
-	containers, err := container.New(cc, container.Deps{Deps: deps})
+	rs, err := a.realms(a.Dir)
+	if err != nil {
+		return err
+	}
+	containers, err := container.New(cc, container.Deps{Deps: deps, Realms: rs})
 	if err != nil {
 		return err
 	}
