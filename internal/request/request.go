@@ -63,6 +63,10 @@ type State struct {
 	// Infos are the account and container infos looked up for this request and its subrequests. Used by lookup.
 	Infos *Infos
 
+	// AsStored says that what is written is a copy of what another cluster has stored, and is to be stored as it comes:
+	// manifests are not looked into, targets of links not checked. Set by container_sync; read by slo and symlink.
+	AsStored bool
+
 	// RelativeLocation asks for redirects within the cluster: an absolute Location loses scheme and host. Set by filters
 	// that redirect to a resource of the same account; read by gatekeeper.
 	RelativeLocation bool

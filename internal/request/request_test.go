@@ -17,6 +17,7 @@ var anew = map[string]string{
 	"Log":              "its line is its own, but for the source",
 	"ACL":              "the controllers set it for the resource they serve",
 	"Ratelimited":      "a filter's subrequests are counted where they pass ratelimit",
+	"AsStored":         "what a filter makes of the request is its own",
 	"RelativeLocation": "the redirect is the client's answer",
 	"Footers":          "they belong to the body that the client sent",
 }

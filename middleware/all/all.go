@@ -7,6 +7,7 @@ import (
 	"github.com/apus-storage/apus/middleware/backendratelimit"
 	"github.com/apus-storage/apus/middleware/catcherrors"
 	"github.com/apus-storage/apus/middleware/containerquotas"
+	"github.com/apus-storage/apus/middleware/containersync"
 	servercopy "github.com/apus-storage/apus/middleware/copy"
 	"github.com/apus-storage/apus/middleware/crossdomain"
 	"github.com/apus-storage/apus/middleware/dlo"
@@ -35,6 +36,7 @@ func Filters() []*middleware.Definition {
 		backendratelimit.Filter,
 		catcherrors.Filter,
 		containerquotas.Filter,
+		containersync.Filter,
 		servercopy.Filter,
 		crossdomain.Filter,
 		dlo.Filter,

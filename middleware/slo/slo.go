@@ -40,6 +40,7 @@ import (
 	"github.com/apus-storage/apus/internal/hashpath"
 	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/reply"
+	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/segments"
 	"github.com/apus-storage/apus/middleware"
 )
@@ -163,7 +164,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var names [4]string
 	s, err := apipath.SplitRest(names[:0], r.URL.Path, 3, 4)
 	switch {
-	case err != nil:
+	case err != nil, request.From(r.Context()).AsStored:
 		f.next.ServeHTTP(w, r)
 		return
 	case len(s) < 4 || s[3] == "":

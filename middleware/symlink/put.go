@@ -9,6 +9,7 @@ import (
 	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
+	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/subreq"
 )
 
@@ -41,7 +42,12 @@ func (f *filter) put(w http.ResponseWriter, r *http.Request, p apipath.Path) err
 	}
 	h.Set(sysTarget, apipath.Quote(t.path.Container+"/"+t.path.Object))
 	override := meta.OverrideName("etag")
-	if t.etag != "" {
+	switch {
+	case t.etag == "":
+	case request.From(r.Context()).AsStored:
+		h.Set(sysETag, t.etag)
+		h.Set(sysBytes, meta.Value(r.Header, headerBytes)) // the cluster that the link comes from has checked
+	default:
 		if err := f.checkTarget(w, r, t, h); err != nil {
 			return err
 		}
