@@ -15,6 +15,7 @@ import (
 	"github.com/apus-storage/apus/middleware/etagquoter"
 	"github.com/apus-storage/apus/middleware/gatekeeper"
 	"github.com/apus-storage/apus/middleware/healthcheck"
+	"github.com/apus-storage/apus/middleware/listendpoints"
 	"github.com/apus-storage/apus/middleware/listingformats"
 	"github.com/apus-storage/apus/middleware/memcache"
 	"github.com/apus-storage/apus/middleware/metrics"
@@ -44,6 +45,7 @@ func Filters() []*middleware.Definition {
 		etagquoter.Filter,
 		gatekeeper.Filter,
 		healthcheck.Filter,
+		listendpoints.Filter,
 		listingformats.Filter,
 		memcache.Filter,
 		metrics.Filter,

@@ -45,8 +45,7 @@ import (
 
 // Filter is the definition.
 var Filter = middleware.Define("container_sync", Config{AllowFullURLs: true}, build).Alias("container-sync").
-	After("gatekeeper", "memcache").
-	Before("tempauth", "keystoneauth", "copy", "slo", "dlo", "versioned_writes", "symlink")
+	After("gatekeeper").Before("tempauth", "keystoneauth", "slo", "symlink")
 
 // Config is the section of the filter.
 type Config struct {
