@@ -6,6 +6,7 @@ import (
 	"github.com/apus-storage/apus/middleware/accountquotas"
 	"github.com/apus-storage/apus/middleware/backendratelimit"
 	"github.com/apus-storage/apus/middleware/catcherrors"
+	"github.com/apus-storage/apus/middleware/cnamelookup"
 	"github.com/apus-storage/apus/middleware/containerquotas"
 	"github.com/apus-storage/apus/middleware/containersync"
 	servercopy "github.com/apus-storage/apus/middleware/copy"
@@ -36,6 +37,7 @@ func Filters() []*middleware.Definition {
 		accountquotas.Filter,
 		backendratelimit.Filter,
 		catcherrors.Filter,
+		cnamelookup.Filter,
 		containerquotas.Filter,
 		containersync.Filter,
 		servercopy.Filter,
