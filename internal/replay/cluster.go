@@ -30,10 +30,20 @@ func start(t *testing.T, c Conversation) string {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e, err := assembly.OpenEmbedded(assembly.EmbeddedOptions{
+	options := assembly.EmbeddedOptions{
 		Data: filepath.Join(dir, "data"), Config: path, Policies: []string{"gold", "silver"},
 		Log: slog.New(slog.DiscardHandler), Clock: clock.System, FS: disk.OS{}, Version: "test",
-	})
+	}
+	e, err := assembly.OpenEmbedded(options)
+	if err == nil && len(c.Files) > 0 {
+		// The directory is made when a cluster starts, and what is in it is read then: the files are there for a second one.
+		if err = c.addFiles(filepath.Join(dir, "data", "etc")); err == nil {
+			err = e.Close()
+		}
+		if err == nil {
+			e, err = assembly.OpenEmbedded(options)
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +65,16 @@ func start(t *testing.T, c Conversation) string {
 		}
 	})
 	return l.Addr().String()
+}
+
+// addFiles writes the conversation's files.
+func (c Conversation) addFiles(dir string) error {
+	for name, text := range c.Files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // root is the folder of the module that the test is in.

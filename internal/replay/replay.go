@@ -20,6 +20,8 @@ type Conversation struct {
 	Pipeline []string
 	// Sections is TOML whose tables replace those of etc/functional-test.toml.
 	Sections string
+	// Files are put beside the cluster's: names and what is in them.
+	Files map[string]string
 	// Ignore are headers that are not compared, each with the reason why. A name may end in "*".
 	Ignore map[string]string
 	// AtLeast is how many rows there must be: 20 by default.
