@@ -22,7 +22,7 @@ func resolve(t *testing.T, servers ...*server) *resolver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.udp.Timeout, r.tcp.Timeout = 50*time.Millisecond, 50*time.Millisecond
+	r.udp.Timeout, r.tcp.Timeout = 300*time.Millisecond, 300*time.Millisecond
 	return r
 }
 
