@@ -91,7 +91,7 @@ func registry(more ...*middleware.Definition) pipeline.Registry {
 	return pipeline.NewRegistry(append([]*middleware.Definition{
 		app,
 		named("catch_errors"), named("gatekeeper"), named("healthcheck"), named("listing_formats"), named("copy"),
-		named("dlo"), named("slo"), named("versioned_writes"), named("staticweb"), named("keystoneauth"), named("tempauth"),
+		named("dlo"), named("slo"), named("versioned_writes"), named("staticweb"), named("domain_remap"), named("keystoneauth"), named("tempauth"),
 		named("proxy_logging").Alias("proxy-logging"), named("memcache").Alias("cache"),
 		middleware.Define("greeter", greeterConfig{Greeting: "hello"}, build).Before("auth"),
 		middleware.Define("auth", authConfig{}, func(middleware.Host, authConfig) (middleware.Instance, error) {
@@ -268,6 +268,8 @@ func TestFiltersAreInsertedAsSwiftDoes(t *testing.T) {
 		{"listing_formats after cache", "catch_errors gatekeeper healthcheck cache tempauth", "catch_errors gatekeeper healthcheck memcache listing_formats tempauth copy dlo versioned_writes"},
 		{"listing_formats after the first proxy-logging", "catch_errors gatekeeper proxy-logging tempauth proxy-logging",
 			"catch_errors gatekeeper proxy_logging listing_formats tempauth copy dlo versioned_writes proxy_logging"},
+		{"listing_formats after what changes the path", "catch_errors gatekeeper cache domain_remap tempauth",
+			"catch_errors gatekeeper memcache domain_remap listing_formats tempauth copy dlo versioned_writes"},
 		{"copy after staticweb", "catch_errors gatekeeper tempauth staticweb slo", "catch_errors gatekeeper listing_formats tempauth staticweb copy dlo slo versioned_writes"},
 		{"copy after keystoneauth", "catch_errors gatekeeper keystoneauth healthcheck", "catch_errors gatekeeper listing_formats keystoneauth copy dlo versioned_writes healthcheck"},
 		{"dlo after a listed copy", "catch_errors gatekeeper copy healthcheck slo", "catch_errors gatekeeper listing_formats copy dlo healthcheck slo versioned_writes"},

@@ -314,7 +314,8 @@ var insertions = []struct {
 	{"versioned_writes", []string{"slo", "dlo", "copy", "staticweb", "tempauth", "keystoneauth", "catch_errors", "gatekeeper", "proxy_logging"}},
 	{"dlo", []string{"copy", "staticweb", "tempauth", "keystoneauth", "catch_errors", "gatekeeper", "proxy_logging"}},
 	{"copy", []string{"staticweb", "tempauth", "keystoneauth", "catch_errors", "gatekeeper", "proxy_logging"}},
-	{"listing_formats", []string{"catch_errors", "gatekeeper", "proxy_logging", "memcache"}},
+	// Swift knows the first four: a filter that changes the path would find its listings in JSON.
+	{"listing_formats", []string{"catch_errors", "gatekeeper", "proxy_logging", "memcache", "cname_lookup", "domain_remap"}},
 	{"gatekeeper", nil},
 	{"catch_errors", nil},
 }
