@@ -42,8 +42,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Patience is how long one action may take. A browser on a busy machine needs seconds for what else takes none.
-const Patience = time.Minute
+// Patience is how long one action may take. On a machine that is busy with other tests a browser needs many seconds for
+const Patience = 2 * time.Minute
 
 // mandatory is the environment variable that makes a missing browser a failure.
 const mandatory = "APUS_TEST_BROWSER"
