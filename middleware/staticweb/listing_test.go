@@ -130,6 +130,10 @@ func TestReservedNamesAreNotShown(t *testing.T) {
 }
 
 func TestPagesAreNotSniffed(t *testing.T) {
+	app := site("Index", "index").On("GET /v1/a/c/index", mt.Answer{Code: 503, Body: "<html><script>"})
+	if got := mt.Get(t, mt.Build(t, Filter, "", app), "/v1/a/c/", anonymous); got.Code != 503 || got.Header.Get("Content-Type") != "text/plain; charset=UTF-8" {
+		t.Errorf("an error without a type: %d %v", got.Code, got.Header)
+	}
 	for _, listings := range []string{"true", "false"} {
 		got := mt.Get(t, mt.Build(t, Filter, "", site("Listings", listings)), "/v1/a/c/", anonymous)
 		if got.Header.Get("X-Content-Type-Options") != "nosniff" || got.Header.Get("Content-Type") != "text/html; charset=UTF-8" {

@@ -30,6 +30,7 @@ package staticweb
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -113,7 +114,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.next.ServeHTTP(w, r)
 		return
 	}
-	v := &visit{filter: f, w: w, r: r, path: p, rights: segments.Keep(r)}
+	v := &visit{filter: f, w: w, r: r, path: p, rights: segments.Keep(r), header: maps.Clone(r.Header)}
 	var err error
 	if p.Object == "" {
 		err = v.container()

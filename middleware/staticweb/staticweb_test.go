@@ -162,6 +162,18 @@ func TestSubrequests(t *testing.T) {
 	}
 }
 
+func TestTheIndexIsAskedForAsTheClientAsked(t *testing.T) {
+	app := site("Index", "index").On("GET /v1/a/c/d/", mt.Answer{Do: func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("X-Backend-Etag-Is-At", "x")
+		reply.Write(w, r, reply.Status(http.StatusNotFound))
+	}})
+	mt.Get(t, mt.Build(t, Filter, "", app), "/v1/a/c/d/?x=y", anonymous, mt.Header("If-None-Match", "e"))
+	last := app.Last()
+	if last.URI != "/v1/a/c/d/index?x=y" || last.Header.Get("If-None-Match") != "e" || last.Header.Get("X-Backend-Etag-Is-At") != "" {
+		t.Errorf("%s with %v", last.URI, last.Header)
+	}
+}
+
 // TestEveryStepIsDecidedByTheAuthFilter lets it refuse one path after the other.
 func TestEveryStepIsDecidedByTheAuthFilter(t *testing.T) {
 	for _, tc := range []struct {

@@ -28,7 +28,8 @@ type visit struct {
 	r      *http.Request
 	path   apipath.Path
 	rights segments.Rights
-	look   look // known once knows has been called
+	header http.Header // of the request as it came: who has served it may have added to it
+	look   look        // known once knows has been called
 }
 
 // A look is what a container's owner wants it to look like.
@@ -161,7 +162,7 @@ func (v *visit) index() (*subreq.Response, error) {
 	u := *r.URL
 	u.Path, u.RawPath = r.URL.Path+v.look.index, ""
 	inner := *r
-	inner.URL, inner.RequestURI = &u, u.RequestURI()
+	inner.URL, inner.RequestURI, inner.Header = &u, u.RequestURI(), v.header
 	return segments.Intercept(v.next, v.w, &inner, func(code int, h http.Header) (int, bool) {
 		if found(code) {
 			h[headerGenerator] = []string{"staticweb"}
@@ -233,6 +234,9 @@ func answer(res *subreq.Response, err error) *reply.Error {
 	}
 	h := maps.Clone(res.Header)
 	kind := meta.Value(h, "Content-Type")
+	if kind == "" {
+		kind = reply.TypeText // what it is must not be guessed
+	}
 	delete(h, "Content-Type")
 	delete(h, "Content-Length")
 	return &reply.Error{Code: res.Code, Type: kind, Body: string(res.Body), Header: h}
