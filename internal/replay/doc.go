@@ -52,6 +52,8 @@
 // body that Swift sends in chunks may have a length here. Allow is compared as a set. A header with several lines is one
 // with commas.
 //
+// A conversation's Reduce makes bodies comparable that say the same in other words.
+//
 // Non-goals: malformed requests (package badinput has them), timing, and signatures that depend on the time. What is signed
 // for a time in the far future is recorded like anything else.
 package replay

@@ -24,6 +24,9 @@ type Conversation struct {
 	Files map[string]string
 	// Ignore are headers that are not compared, each with the reason why. A name may end in "*".
 	Ignore map[string]string
+	// Reduce, if it is given, makes of the headers and the body of every answer, Swift's and ours, what is compared: of a
+	// page of HTML, say, what it shows. It may change the headers.
+	Reduce func(header map[string]string, text string) string
 	// AtLeast is how many rows there must be: 20 by default.
 	AtLeast int
 }
@@ -98,11 +101,14 @@ func (c Conversation) read(t *testing.T) []row {
 // compare tells how an answer differs from what is wanted.
 func (c Conversation) compare(r row, got answer) string {
 	theirs := answer{Status: r.Status, Header: c.compared(r.Answer), Text: cmp.Or(string(r.Text64), r.Text), Cut: r.Cut}
-	want := theirs
 	got.Header = c.compared(got.Header)
 	if _, framed := theirs.Header["Content-Length"]; !framed && r.Method != http.MethodHead && !got.Cut {
 		delete(got.Header, "Content-Length") // Swift had not made the whole answer yet
 	}
+	if c.Reduce != nil {
+		theirs.Text, got.Text = c.Reduce(theirs.Header, theirs.Text), c.Reduce(got.Header, got.Text)
+	}
+	want := theirs
 	if r.Apus != nil {
 		want = r.Apus.apply(theirs)
 		switch {

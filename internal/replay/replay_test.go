@@ -64,6 +64,25 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+func TestReduce(t *testing.T) {
+	c := Conversation{Reduce: func(header map[string]string, text string) string {
+		delete(header, "X-Length")
+		return strings.ToLower(text)
+	}}
+	r := row{Status: 200, Answer: map[string]string{"X-Length": "1"}, Text: "HI"}
+	for text, same := range map[string]bool{"Hi": true, "Ho": false} {
+		got := answer{Status: 200, Header: map[string]string{"X-Length": "2"}, Text: text}
+		if problem := c.compare(r, got); (problem == "") != same {
+			t.Errorf("HI and %s: %q", text, problem)
+		}
+	}
+	other := "ho"
+	r.Apus = &override{Why: "w", Text: &other}
+	if problem := c.compare(r, answer{Status: 200, Header: map[string]string{}, Text: "HO"}); problem != "" {
+		t.Errorf("another answer on purpose: %s", problem)
+	}
+}
+
 // stub is a server that answers what the header X-Answer says, and its own request.
 func stub(t *testing.T) *player {
 	t.Helper()

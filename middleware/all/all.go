@@ -26,6 +26,7 @@ import (
 	"github.com/apus-storage/apus/middleware/readonly"
 	"github.com/apus-storage/apus/middleware/recon"
 	"github.com/apus-storage/apus/middleware/slo"
+	"github.com/apus-storage/apus/middleware/staticweb"
 	"github.com/apus-storage/apus/middleware/symlink"
 	"github.com/apus-storage/apus/middleware/tempauth"
 	"github.com/apus-storage/apus/middleware/tempurl"
@@ -57,6 +58,7 @@ func Filters() []*middleware.Definition {
 		readonly.Filter,
 		recon.Filter,
 		slo.Filter,
+		staticweb.Filter,
 		symlink.Filter,
 		tempauth.Filter,
 		tempurl.Filter,

@@ -102,10 +102,11 @@ func (p params) query() string {
 // describe tells a browser how to save what it gets, and how long it may keep it.
 func (p params) describe(h http.Header, path apipath.Path) {
 	value := h.Get("Content-Disposition")
+	inline := p.inline || isPage(h)
 	switch {
-	case p.inline && p.filename != "":
+	case inline && p.filename != "":
 		value = disposition("inline", p.filename)
-	case p.inline:
+	case inline:
 		value = "inline"
 	case p.filename != "":
 		value = disposition("attachment", p.filename)

@@ -11,7 +11,8 @@
 //
 // a method, a time of expiry and an object. Whoever has the URL with temp_url_sig and temp_url_expires in its query may
 // then do that, and nothing else. With temp_url_prefix, "prefix:" stands before the path and the signature is good for all
-// objects whose names begin so. With temp_url_ip_range, a line "ip=..." comes first and the client's address must be in
+// objects whose names begin so; the empty prefix also for the container itself, as far as staticweb makes a page of it. With
+// temp_url_ip_range, a line "ip=..." comes first and the client's address must be in
 // the range. A signature for GET, PUT or POST is good for HEAD too.
 //
 // Invariants:
@@ -20,11 +21,10 @@
 //   - The rest of the query is dropped: it is not signed.
 //   - Signatures are compared in constant time, and all that is not valid gets the same 401.
 //
-// It must stand to the right of cache, and to the left of the auth filter, dlo and slo. An auth filter with
+// It must stand to the right of cache, and to the left of the auth filter, staticweb, dlo and slo. An auth filter with
 // allow_overrides = false undoes it.
 //
-// Non-goals: signed URLs for containers and accounts. Swift lets an empty prefix reach a container for staticweb's
-// listings; here that is refused with the same 401.
+// Non-goals: signed URLs for accounts, and for the listings of containers that are no sites.
 package tempurl
 
 import (
@@ -47,7 +47,7 @@ import (
 
 // Filter is the definition.
 var Filter = middleware.Define("tempurl", defaults(), build).
-	After("gatekeeper", "memcache").Before("tempauth", "keystoneauth", "slo", "dlo")
+	After("gatekeeper", "memcache").Before("tempauth", "keystoneauth", "staticweb", "slo", "dlo")
 
 func build(host middleware.Host, c Config) (middleware.Instance, error) {
 	digests, unknown, err := digest.NewSet(words(c.AllowedDigests))
@@ -107,9 +107,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	path, scope := f.check(r, p)
 	if scope == noScope {
-		// Swift does not name the account here.
-		reply.Write(w, r, reply.Raw(http.StatusUnauthorized, "401 Unauthorized: Temp URL invalid\n").
-			With("Www-Authenticate", reply.Challenge("")))
+		reply.Write(w, r, invalid())
 		return
 	}
 	f.stats.Increment("tempurl.digests." + string(p.signature.Algorithm))
@@ -125,15 +123,44 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	inner := *r
 	inner.URL, inner.RequestURI = &u, u.RequestURI()
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
-	out := respw.OnHeader(w, func(code int, h http.Header) int {
+	edit := func(code int, h http.Header) int {
 		f.outgoing.clean(h)
 		if reads && code >= 200 && code < 300 {
 			p.describe(h, path)
 		}
 		return code
-	})
+	}
+	if path.Object == "" {
+		f.servePage(w, &inner, edit)
+		return
+	}
+	out := respw.OnHeader(w, edit)
 	f.next.ServeHTTP(out, &inner)
 	out.Finish()
+}
+
+// servePage lets a request for a container through. Nothing but a page of staticweb may be the answer, or an error.
+func (f *filter) servePage(w http.ResponseWriter, r *http.Request, edit func(int, http.Header) int) {
+	refused := false
+	out := respw.Divert(w, func(code int, h http.Header) http.ResponseWriter {
+		if refused = code >= 200 && code < 300 && !isPage(h); refused {
+			return nil
+		}
+		return respw.OnHeader(w, edit)
+	})
+	f.next.ServeHTTP(out, r)
+	out.Finish()
+	if refused {
+		reply.Write(w, r, invalid())
+	}
+}
+
+// isPage says whether an answer is a page of staticweb, or one that it has chosen, rather than what was asked for.
+func isPage(h http.Header) bool { return h.Get("X-Backend-Content-Generator") == "staticweb" }
+
+// invalid is the answer to all that is not signed as it should be. Swift does not name the account here.
+func invalid() error {
+	return reply.Raw(http.StatusUnauthorized, "401 Unauthorized: Temp URL invalid\n").With("Www-Authenticate", reply.Challenge(""))
 }
 
 // A scope is how far a key's word goes.
@@ -153,11 +180,18 @@ func (f *filter) check(r *http.Request, p params) (apipath.Path, scope) {
 		return path, noScope
 	}
 	var names [4]string
-	segments, err := apipath.SplitRest(names[:0], r.URL.Path, 4, 4)
-	if err != nil || segments[0] != "v1" || strings.Trim(segments[3], "/") == "" {
+	segments, err := apipath.SplitRest(names[:0], r.URL.Path, 3, 4)
+	if err != nil || segments[0] != "v1" {
 		return path, noScope
 	}
-	path = apipath.Path{Version: segments[0], Account: segments[1], Container: segments[2], Object: segments[3]}
+	path = apipath.Path{Version: segments[0], Account: segments[1], Container: segments[2]}
+	if len(segments) > 3 {
+		path.Object = segments[3]
+	}
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if all := reads && p.hasPrefix && p.prefix == ""; strings.Trim(path.Object, "/") == "" && !all {
+		return path, noScope
+	}
 	signed := path.String()
 	if p.hasPrefix {
 		if !strings.HasPrefix(path.Object, p.prefix) {
