@@ -412,14 +412,10 @@ func (x *exchange) refusal(err error) *response {
 	if e.Code == http.StatusUnauthorized && resp.header.Get("Www-Authenticate") == "" {
 		resp.header["Www-Authenticate"] = []string{reply.Challenge(x.r.URL.Path)}
 	}
-	body := e.Body
-	if x.r.Method == http.MethodHead {
-		body = ""
-	}
 	resp.header["Content-Type"] = []string{e.Type}
-	resp.header["Content-Length"] = []string{strconv.Itoa(len(body))}
-	if body != "" {
-		resp.body = fanout.TextBody(body)
+	resp.header["Content-Length"] = []string{strconv.Itoa(e.Length(x.r.Method))}
+	if e.Body != "" {
+		resp.body = fanout.TextBody(e.Body) // not sent as an answer to HEAD
 	}
 	return resp
 }

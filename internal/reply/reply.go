@@ -5,7 +5,7 @@
 //	return reply.Status(http.StatusNotFound)
 //	return reply.Text(http.StatusBadRequest, "Invalid X-Delete-At").Because(err)
 //
-// Bodies are Swift's: a short HTML page unless a text is given. HEAD answers have no body and Content-Length 0.
+// Bodies are Swift's: a short HTML page unless a text is given. An answer to HEAD has no body.
 package reply
 
 import (
@@ -103,8 +103,10 @@ func Page(code int, text string) *Error {
 	return &Error{Code: code, Type: TypeHTML, Body: page(Title(code), text)}
 }
 
+const pageStart = "<html><h1>"
+
 func page(title, text string) string {
-	return "<html><h1>" + title + "</h1><p>" + text + "</p></html>"
+	return pageStart + title + "</h1><p>" + text + "</p></html>"
 }
 
 // Text makes a plain text answer.
@@ -169,21 +171,25 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Type != "" {
 		h.Set("Content-Type", e.Type)
 	}
-	body := e.Body
-	if r.Method == http.MethodHead {
-		body = ""
-	}
-	switch e.Code {
-	case http.StatusNoContent, http.StatusNotModified:
-		body = ""
+	bare := e.Code == http.StatusNoContent || e.Code == http.StatusNotModified
+	if bare {
 		h.Del("Content-Length")
-	default:
-		h.Set("Content-Length", strconv.Itoa(len(body)))
+	} else {
+		h.Set("Content-Length", strconv.Itoa(e.Length(r.Method)))
 	}
 	w.WriteHeader(e.Code)
-	if body != "" {
-		io.WriteString(w, body)
+	if !bare && r.Method != http.MethodHead && e.Body != "" {
+		io.WriteString(w, e.Body)
 	}
+}
+
+// Length is the Content-Length of the answer to a request of a method: an answer to HEAD has that of its text, but 0 in
+// place of a page.
+func (e *Error) Length(method string) int {
+	if method == http.MethodHead && strings.HasPrefix(e.Body, pageStart) {
+		return 0
+	}
+	return len(e.Body)
 }
 
 // Challenge is the Www-Authenticate value for a path: its account is the realm, "unknown" if it has none.

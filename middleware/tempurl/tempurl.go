@@ -107,7 +107,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	path, scope := f.check(r, p)
 	if scope == noScope {
-		reply.Write(w, r, invalid())
+		reply.Write(w, r, invalid(r.Method))
 		return
 	}
 	f.stats.Increment("tempurl.digests." + string(p.signature.Algorithm))
@@ -151,16 +151,21 @@ func (f *filter) servePage(w http.ResponseWriter, r *http.Request, edit func(int
 	f.next.ServeHTTP(out, r)
 	out.Finish()
 	if refused {
-		reply.Write(w, r, invalid())
+		reply.Write(w, r, invalid(r.Method))
 	}
 }
 
 // isPage says whether an answer is a page of staticweb, or one that it has chosen, rather than what was asked for.
 func isPage(h http.Header) bool { return h.Get("X-Backend-Content-Generator") == "staticweb" }
 
-// invalid is the answer to all that is not signed as it should be. Swift does not name the account here.
-func invalid() error {
-	return reply.Raw(http.StatusUnauthorized, "401 Unauthorized: Temp URL invalid\n").With("Www-Authenticate", reply.Challenge(""))
+// invalid is the answer to all that is not signed as it should be. Swift does not name the account here, and to HEAD it does
+// not give the length of what a GET would get.
+func invalid(method string) error {
+	text := "401 Unauthorized: Temp URL invalid\n"
+	if method == http.MethodHead {
+		text = ""
+	}
+	return reply.Raw(http.StatusUnauthorized, text).With("Www-Authenticate", reply.Challenge(""))
 }
 
 // A scope is how far a key's word goes.
