@@ -47,10 +47,10 @@
 // replayed: {txid}, and for times within 30 days of now {date} (RFC 9110), {iso}, {timestamp} (seconds with five digits),
 // {epoch} (seconds). Other times are compared as they are. The boundary that Content-Type gives is {boundary}.
 //
-// Date, Server, Connection, Keep-Alive, Transfer-Encoding, X-Trans-Id and X-Openstack-Request-Id are not compared, nor is
-// the Content-Length of a 204 or 304 and the Content-Type of a 304 (HTTP forbids or suppresses them, Swift sends some). A
-// body that Swift sends in chunks may have a length here. Allow is compared as a set. A header with several lines is one
-// with commas.
+// Date, Server, Connection, Keep-Alive, Transfer-Encoding, X-Trans-Id and X-Openstack-Request-Id are not compared, but
+// those that the recording names as "also", nor is the Content-Length of a 204 or 304 and the Content-Type of a 304
+// (HTTP forbids or suppresses them, Swift sends some). A body that Swift sends in chunks may have a length here. Allow
+// is compared as a set. A header with several lines is one with commas.
 //
 // A conversation's Reduce makes bodies comparable that say the same in other words.
 //

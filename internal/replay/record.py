@@ -90,7 +90,9 @@ class Answer:
 
 
 class Conversation:
-    def __init__(self, url, keys=KEYS):
+    def __init__(self, url, keys=KEYS, also=()):
+        """also: headers that are compared in this conversation though they are among UNSTEADY."""
+        self.also = also
         self.netloc = urllib.parse.urlsplit(url).netloc
         self.keys, self.tokens, self.rows = keys, {'': None}, []
         self.values = {'fresh': 'f' + os.urandom(8).hex()}
@@ -198,7 +200,7 @@ class Conversation:
         """The headers that are compared, as they are compared."""
         out = {}
         for k, v in r.headers.items():
-            if k in UNSTEADY or k == 'content-length' and r.status in (204, 304) or k == 'content-type' and r.status == 304:
+            if k in UNSTEADY and k.title() not in self.also or k == 'content-length' and r.status in (204, 304) or k == 'content-type' and r.status == 304:
                 continue
             if k == 'allow':
                 v = ', '.join(sorted(v.split(', ')))
@@ -216,5 +218,5 @@ class Conversation:
         self.send(user, 'DELETE', path)
 
     def write(self):
-        json.dump({'rows': self.rows}, sys.stdout, indent=1, ensure_ascii=False)
+        json.dump(dict({'also': self.also} if self.also else {}, rows=self.rows), sys.stdout, indent=1, ensure_ascii=False)
         sys.stdout.write('\n')

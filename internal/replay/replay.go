@@ -31,6 +31,12 @@ type Conversation struct {
 	AtLeast int
 }
 
+// A recording is what record.py writes.
+type recording struct {
+	Also []string
+	Rows []row
+}
+
 // A row is one request with what is wanted. See the package comment.
 type row struct {
 	Name, User, Method, Path string
@@ -67,9 +73,10 @@ type answer struct {
 // Run replays a conversation.
 func Run(t *testing.T, c Conversation) {
 	t.Helper()
-	rows := c.read(t)
+	golden := c.read(t)
 	p := newPlayer(start(t, c))
-	for _, r := range rows {
+	p.also = golden.Also
+	for _, r := range golden.Rows {
 		got, err := p.play(r)
 		if err != nil {
 			t.Fatalf("%s: %s %s as %q: %v", r.Name, r.Method, r.Path, r.User, err)
@@ -80,13 +87,12 @@ func Run(t *testing.T, c Conversation) {
 	}
 }
 
-func (c Conversation) read(t *testing.T) []row {
+func (c Conversation) read(t *testing.T) (golden recording) {
 	t.Helper()
 	data, err := os.ReadFile(cmp.Or(c.File, "testdata/swift.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var golden struct{ Rows []row }
 	d := json.NewDecoder(strings.NewReader(string(data)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&golden); err != nil {
@@ -95,7 +101,7 @@ func (c Conversation) read(t *testing.T) []row {
 	if n := cmp.Or(c.AtLeast, 20); len(golden.Rows) < n {
 		t.Fatalf("only %d requests were recorded, want %d or more", len(golden.Rows), n)
 	}
-	return golden.Rows
+	return golden
 }
 
 // compare tells how an answer differs from what is wanted.

@@ -100,6 +100,7 @@ func stub(t *testing.T) *player {
 		}
 		w.Header().Set("X-Asked", r.Method+" "+r.RequestURI+" "+r.Host+" "+r.Header.Get("X-Auth-Token")+" "+strings.Join(r.TransferEncoding, ",")+".")
 		w.Header().Set("Allow", "PUT, GET")
+		w.Header().Set("X-Trans-Id", "txfedcbafedcbafedcbafed-00fedcba00-x")
 		w.Header().Set("X-Answer", r.Header.Get("X-Answer"))
 		if r.Header.Get("X-Short") != "" {
 			w.Header().Set("Content-Length", "100")
@@ -137,10 +138,14 @@ func TestPlay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Text != tc.txt || got.Header["X-Asked"] != tc.asked || got.Header["X-Answer"] != tc.says || got.Header["Allow"] != "GET, PUT" {
+			if _, found := got.Header["X-Trans-Id"]; found || got.Text != tc.txt || got.Header["X-Asked"] != tc.asked || got.Header["X-Answer"] != tc.says || got.Header["Allow"] != "GET, PUT" {
 				t.Errorf("%+v: got %+v, want asked %q, answer %q, text %q", tc.row, got, tc.asked, tc.says, tc.txt)
 			}
 		})
+	}
+	p.also = []string{"X-Trans-Id"}
+	if got, err := p.play(row{Method: "GET", Path: "/a"}); err != nil || got.Header["X-Trans-Id"] != "{txid}-x" {
+		t.Errorf("a header that is compared after all: got %+v, %v", got, err)
 	}
 	if got, err := p.play(row{Method: "GET", Path: "/a", Header: map[string]string{"X-Silent": "yes"}}); err != nil || !got.Cut || got.Status != 0 {
 		t.Errorf("no answer: got %+v, %v", got, err)
