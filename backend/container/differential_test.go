@@ -2,16 +2,13 @@ package container
 
 import (
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/apus-storage/apus/backend/broker/dbserver/dbservertest"
 )
 
 // swiftVariable names a running container server of OpenStack Swift, with one of its devices, such as
@@ -41,42 +38,7 @@ func TestSwiftAnswersTheSame(t *testing.T) {
 			t.Fatal(err)
 		}
 		ours := do(t, s, method, "/sdb1"+path, body, headers...)
-		compare(t, string(q), theirs, ours)
-	}
-}
-
-func compare(t *testing.T, what string, theirs, ours *http.Response) {
-	t.Helper()
-	defer theirs.Body.Close()
-	body, err := io.ReadAll(theirs.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if theirs.StatusCode != ours.StatusCode {
-		t.Errorf("%s: swift answers %d, we %d", what, theirs.StatusCode, ours.StatusCode)
-		return
-	}
-	a, b := theirs.Header.Clone(), ours.Header.Clone()
-	for _, h := range []http.Header{a, b} {
-		for _, name := range []string{"X-Trans-Id", "X-Openstack-Request-Id", "Connection", "Server"} {
-			h.Del(name)
-		}
-		for _, name := range slices.Collect(maps.Keys(h)) {
-			if v := h[name]; name != http.CanonicalHeaderKey(name) {
-				delete(h, name)
-				h[http.CanonicalHeaderKey(name)] = v
-			}
-		}
-		normalize(h, ours.StatusCode)
-		if strings.HasPrefix(what, "HEAD") {
-			h.Del("Content-Length") // of a body that is not sent
-		}
-	}
-	if diff := cmp.Diff(a, b); diff != "" {
-		t.Errorf("%s: headers (-swift +ours):\n%s", what, diff)
-	}
-	if a, b := now.ReplaceAllString(string(body), "NOW"), now.ReplaceAllString(read(t, ours), "NOW"); a != b {
-		t.Errorf("%s: body\nswift %s\nours  %s", what, a, b)
+		dbservertest.Same(t, string(q), theirs, ours)
 	}
 }
 

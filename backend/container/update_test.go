@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 
 	"github.com/apus-storage/apus/backend/broker"
+	"github.com/apus-storage/apus/backend/broker/dbserver/dbservertest"
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/realms"
 )
@@ -108,7 +109,7 @@ func TestSlowAccountServerIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, func(c *Config, d *Deps) {
 			c.NodeTimeout = config.Seconds(3)
-			d.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			d.Transport = dbservertest.RoundTripper(func(r *http.Request) (*http.Response, error) {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			})
