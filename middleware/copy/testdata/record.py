@@ -21,9 +21,9 @@ OWN, OTHER = 'test:tester', 'test2:tester2'
 CONTAINERS = ((OWN, '/v1/AUTH_test/copysrc'), (OWN, '/v1/AUTH_test/copydst'), (OWN, '/v1/AUTH_test/copyprivate'), (OTHER, '/v1/AUTH_test2/copyother'))
 
 
-def case(name, method, path, user=OWN, headers=None, body='', dest=None):
+def case(name, method, path, user=OWN, headers=None, body='', dest=None, **kw):
     """A copy, and with dest what is there then, which is removed again."""
-    c.case(name, user, method, path, headers, body)
+    c.case(name, user, method, path, headers, body, **kw)
     if dest:
         owner = OTHER if dest.startswith('/v1/AUTH_test2') else OWN
         c.case(name + ': what is stored', owner, 'GET', dest)
@@ -103,6 +103,46 @@ case('anonymous PUT from another account', 'PUT', D, user='', headers={'X-Copy-F
 case('OPTIONS', 'OPTIONS', S)
 case('COPY of a container', 'COPY', '/v1/AUTH_test/copysrc', headers=TO)
 
+
+# Heartbeats are newer than Swift 2.30, but for these.
+BEAT = '?heartbeat=on'
+case('a heartbeat of what is missing', 'COPY', S + '-none' + BEAT, headers=TO, dest=D)
+case('a heartbeat that is off', 'PUT', D + '?heartbeat=off', headers=FROM, dest=D)
+case('a heartbeat that nobody may have', 'COPY', S + BEAT, user='', headers=TO, dest=D)
+case('a heartbeat without a destination', 'COPY', S + BEAT)
+case('a heartbeat under a condition that fails', 'COPY', S + BEAT, headers=dict(TO, **{'If-Match': 'x'}), dest=D)
+
+# To the same place, times, and large objects.
+UTF8 = {'why': 'Swift answers "An error occurred" where it fails', 'status': 412, 'text': 'Invalid UTF8 or contains NULL',
+        'answer': {'Content-Length': '29', 'Content-Type': 'text/html; charset=UTF-8'}}
+SEG = '/v1/AUTH_test/copysrc/seg'
+case('to itself', 'COPY', S, headers={'Destination': 'copysrc/o', 'X-Object-Meta-Own': 'x'})
+case('PUT from itself', 'PUT', S, headers={'X-Copy-From': 'copysrc/o', 'Content-Type': 'text/x-source'})
+case('deleted after a time', 'COPY', S, headers=dict(TO, **{'X-Delete-After': '1000'}), dest=D)
+case('deleted in the past', 'COPY', S, headers=dict(TO, **{'X-Delete-At': '1'}), dest=D)
+case('deleted at a time that is none', 'COPY', S, headers=dict(TO, **{'X-Delete-At': 'x'}), dest=D)
+case('an empty header of the client', 'COPY', S, headers=dict(TO, **{'X-Object-Meta-Color': '', 'Content-Disposition': ''}), dest=D)
+case('a header to be removed', 'COPY', S, headers=dict(TO, **{'X-Remove-Object-Meta-Color': 'x'}), dest=D)
+case('a source under a long name', 'PUT', D, headers={'X-Copy-From': 'copysrc/' + 'n' * 1025}, dest=D)
+case('a destination under a long name', 'COPY', S, headers={'Destination': 'copydst/' + 'n' * 1025})
+case('a source in bad UTF-8', 'PUT', D, headers={'X-Copy-From': 'copysrc/%FF'}, dest=D, apus=UTF8)
+case('a destination in bad UTF-8', 'COPY', S, headers={'Destination': 'copydst/%FF'}, apus=UTF8)
+case('with a query', 'COPY', S + '?x=y', headers=TO, dest=D)
+case('another type of copy', 'PUT', D, headers=dict(FROM, **{'X-Copy-From-Account': 'AUTH_test', 'Destination': 'x'}), dest=D)
+case('If-None-Match in a PUT that makes', 'PUT', D, headers=dict(FROM, **{'If-None-Match': '*'}), dest=D)
+case('a segment', 'PUT', SEG, body='segment')
+case('a list', 'PUT', '/v1/AUTH_test/copysrc/slo?multipart-manifest=put', headers={'Content-Type': 'text/x-large', 'X-Object-Meta-L': 'l'}, body='[{"path": "/copysrc/seg"}, {"path": "/copysrc/o"}]')
+case('its own ETag', 'HEAD', '/v1/AUTH_test/copysrc/slo?multipart-manifest=get', capture={'manifest': 'header:ETag'})
+case('a prefix', 'PUT', '/v1/AUTH_test/copysrc/dlo', headers={'X-Object-Manifest': 'copysrc/se'}, body='own')
+case('a link', 'PUT', '/v1/AUTH_test/copysrc/link', headers={'X-Symlink-Target': 'copysrc/seg'})
+for name in ('slo', 'dlo', 'link'):
+    for query in ('', '?multipart-manifest=get', '?symlink=get', '?multipart-manifest=get&symlink=get'):
+        what = '%s%s' % (name, query)
+        case('COPY ' + what, 'COPY', '/v1/AUTH_test/copysrc/' + name + query, headers=TO, dest=D)
+        case('PUT ' + what, 'PUT', D + query, headers={'X-Copy-From': 'copysrc/' + name}, dest=D)
+    case('a part of ' + name, 'COPY', '/v1/AUTH_test/copysrc/' + name, headers=dict(TO, Range='bytes=1-3'), dest=D)
+    case('fresh metadata of ' + name, 'COPY', '/v1/AUTH_test/copysrc/' + name, headers=dict(TO, **{'X-Fresh-Metadata': 'true'}), dest=D)
+    case('to another account: ' + name, 'COPY', '/v1/AUTH_test/copysrc/' + name, headers={'Destination': 'copyother/d', 'Destination-Account': 'AUTH_test2'}, dest='/v1/AUTH_test2/copyother/d')
 for user, path in CONTAINERS:
     c.empty(user, path)
 c.write()
