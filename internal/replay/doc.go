@@ -33,10 +33,11 @@
 //
 // A capture is "header:ETag", "json:0.hash" (a path into the body) or "text:<Id>(.*?)</Id>" (the first group of a
 // pattern). After it, {name} in paths, headers and text bodies stands for the value, and the value in answers is {name},
-// those of the row itself included: so ids and tokens of one answer can be used later, and two that should be the same, or
-// not, are. A time can be used later too, but stays {date} and the like in answers. {host} is the server's host and port, and {fresh} a word of this run, for accounts that nobody has
-// used: one that was deleted cannot be made again. An unknown {name} in a request is an error. A value of fewer than six
-// bytes cannot be captured: it would be found where it is not meant.
+// those of the row itself included: so ids and tokens of one answer can be used later, and two that should be the same,
+// or not, are. A time can be used later too, but stays {date} and the like in answers. {host} is the server's host and
+// port, and {fresh} a word of this run, for accounts that nobody has used: one that was deleted cannot be made again. An
+// unknown {name} in a request is an error. A value of fewer than six bytes cannot be captured: it would be found where
+// it is not meant.
 //
 // "apus" has a reason, "why", and those of status, answer and text that differ; a header that is null must be absent. It
 // is an error if Apus answers as Swift does after all.
