@@ -46,7 +46,7 @@ type Server struct {
 	isAllowed map[string]bool
 	buffers   sync.Pool // *[]byte of network_chunk_size
 
-	ownTransport *nodes.TCP // to be closed
+	ownTransport *nodes.TCP      // to be closed
 	life         context.Context // ends when updates must be given up
 	giveUp       context.CancelFunc
 	background   sync.WaitGroup // updates that outlive their requests
