@@ -49,8 +49,8 @@ const (
 	maxHead = 4 << 20
 	// What may be unpacked without being stored is this much, and a multiple of what the client has sent, and something
 	// for the headers of each file that is stored: archives of small files shrink well.
-	freeWaste    = 64 << 20
-	wasteFactor  = 32
+	freeWaste    = 16 << 20
+	wasteFactor  = 16
 	wastePerFile = 4 << 10
 
 	blockSize = 512

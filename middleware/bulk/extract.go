@@ -75,11 +75,11 @@ func (x *extraction) run(ctx context.Context, compression string) *reply.Error {
 	if x.archive, err = openArchive(x.client, compression); err == nil {
 		err = x.walk(ctx)
 	}
-	if err == nil || ctx.Err() != nil {
-		return nil
-	}
 	if broken := x.client.refusal(); broken != nil {
 		return broken
+	}
+	if err == nil || ctx.Err() != nil {
+		return nil
 	}
 	if f, ok := errors.AsType[*fault](err); ok {
 		return reply.Raw(http.StatusBadRequest, "Invalid Tar File: "+f.text).Because(err)
