@@ -25,12 +25,16 @@ func Serve(w http.ResponseWriter, r *http.Request, every time.Duration, root str
 		w.Header().Set("Content-Type", reply.TypeHTML)
 		refused = reply.Raw(http.StatusNotAcceptable, "").Because(err)
 	}
-	// Without this, the first write would make the server throw away what it has not yet read of the request's body. It
-	// is not supported where there is no connection, and not needed there.
-	_ = http.NewResponseController(w).EnableFullDuplex()
 	beat, separator := begin(kind), ""
 	var report Report
 	err = Pulse(r.Context(), every, func() error {
+		if separator == "" {
+			// Without full duplex, the first write would make the server throw away what it has not yet read of the
+			// request's body. With it, the server no longer sees to it that what is left of the body in the end is not
+			// taken for another request: so there must not be one. Neither is needed where there is no connection.
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			w.Header().Set("Connection", "close")
+		}
 		text := beat
 		beat, separator = " ", "\r\n\r\n"
 		return Send(w, text)
@@ -41,8 +45,18 @@ func Serve(w http.ResponseWriter, r *http.Request, every time.Duration, root str
 	text := separator + report.Format(kind, root)
 	if separator == "" {
 		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	} else {
+		drain(w, r)
 	}
 	_, _ = io.WriteString(w, text)
+}
+
+// drain reads what is left of a request's body, such as the padding of an archive, if it is not much and comes soon: a
+// connection that is closed before all is read may take the answer with it.
+func drain(w http.ResponseWriter, r *http.Request) {
+	const most, soon = 256 << 10, time.Second
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(soon))
+	_, _ = io.CopyN(io.Discard, r.Body, most)
 }
 
 // begin is the first sign of life of an answer.

@@ -264,7 +264,7 @@ func TestManyFiles(t *testing.T) {
 func TestBodyIsReadWhileTheAnswerBegins(t *testing.T) {
 	noise := make([]byte, 1<<20) // more than net/http reads ahead
 	rand.NewChaCha8([32]byte{}).Read(noise)
-	archive := pack(t, entry{name: "c/a", body: "a"}, entry{name: "c/b", body: string(noise)})
+	archive := pack(t, entry{name: "c/a", body: "a"}, entry{name: "c/b", body: string(noise)}) + strings.Repeat("\x00", 10240)
 	srv := httptest.NewServer(request.Begin(mt.Build(t, Filter, "yield_frequency = 0.01", reads{})))
 	defer srv.Close()
 	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
@@ -287,6 +287,71 @@ func TestBodyIsReadWhileTheAnswerBegins(t *testing.T) {
 	rest, err := io.ReadAll(res.Body)
 	if got := strings.TrimLeft(string(rest), " "); err != nil || got != "\r\n\r\n"+text(2, "201 Created", "") {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestNoRequestIsSmuggled sends a request inside a body that is not read, after an answer that began before or did not.
+func TestNoRequestIsSmuggled(t *testing.T) {
+	for _, frequency := range []string{"0.01", "10"} {
+		seen := make(chan string, 9)
+		h := request.Begin(mt.Build(t, Filter, "client_timeout = 0.1\nyield_frequency = "+frequency, stores()))
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			seen <- r.Method + " " + r.URL.Path
+			h.ServeHTTP(w, r)
+		}))
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		const inner = "GET /inner HTTP/1.1\r\nHost: h\r\n\r\n"
+		fmt.Fprintf(conn, "PUT /v1/AUTH_t?extract-archive=tar HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\nx", 1+len(inner))
+		answers := bufio.NewReader(conn)
+		res, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(res.Body); err != nil || !strings.HasSuffix(string(got), text(0, "408 Request Timeout", "")) {
+			t.Errorf("%q, %v", got, err)
+		}
+		_, _ = io.WriteString(conn, inner) // the connection may be closed already
+		if line, err := answers.ReadString('\n'); err == nil {
+			t.Errorf("another answer: %q", line)
+		}
+		conn.Close()
+		srv.Close()
+		if close(seen); len(seen) != 1 {
+			t.Errorf("%d requests were seen", len(seen))
+		}
+	}
+}
+
+// TestConnectionGoesOn looks at what follows requests of which not everything is read.
+func TestConnectionGoesOn(t *testing.T) {
+	srv := httptest.NewServer(request.Begin(mt.Build(t, Filter, "", reads{})))
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	answers := bufio.NewReader(conn)
+	for _, test := range []struct{ head, body, want string }{
+		{"PUT /v1/AUTH_t?extract-archive=tar", pack(t, entry{name: "c/a"}) + strings.Repeat("\x00", 10240), text(1, "201 Created", "")},
+		{"PUT /v1/AUTH_t?extract-archive=tar", strings.Repeat("x", 10240), text(0, "400 Bad Request", "Invalid Tar File: invalid header")},
+		{"PUT /v1?extract-archive=tar", strings.Repeat("x", 10240), text(0, "404 Not Found", "")},
+		{"POST /v1/AUTH_t?bulk-delete", strings.Repeat("x", 10240), deleted(0, 0, "400 Bad Request", "Invalid File Name")},
+		{"POST /v1/AUTH_t?bulk-delete", "c/o", deleted(1, 0, "200 OK", "")},
+	} {
+		fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", test.head, len(test.body), test.body)
+		res, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", test.head, err)
+		}
+		if got, err := io.ReadAll(res.Body); err != nil || string(got) != test.want || res.Close {
+			t.Errorf("%s: %s, %v, closed: %t", test.head, got, err, res.Close)
+		}
 	}
 }
 
