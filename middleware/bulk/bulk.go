@@ -154,9 +154,13 @@ func (f *filter) subrequest(r *http.Request, agent string, o subreq.Options) *ht
 	h["User-Agent"] = []string{strings.TrimSpace(r.Header.Get("User-Agent") + " " + agent)}
 	o.Header = h
 	sub := subreq.New(r, o)
+	state := request.From(sub.Context())
 	// What is known of accounts and containers grows old while an archive is unpacked, and memory with it. A request of
 	// the client's own would ask the cache.
-	request.From(sub.Context()).Infos = &request.Infos{}
+	state.Infos = &request.Infos{}
+	// What a filter to the left has allowed, such as container_sync, is the path that was asked for, not what is named in
+	// the body.
+	state.AuthOverride = false
 	return sub
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/apus-storage/apus/internal/request"
 	mt "github.com/apus-storage/apus/middleware/middlewaretest"
 )
 
@@ -201,6 +203,26 @@ func TestExtractPassesOn(t *testing.T) {
 	}
 	if h := app.Calls()[0].Header; h.Get("X-Object-Meta-Color") != "" || h.Get("X-Auth-Token") != "tok" {
 		t.Errorf("the container is asked for with %v", h)
+	}
+}
+
+// TestRightsAreForOnePath gives the request what container_sync gives it, and what it knows of a container.
+func TestRightsAreForOnePath(t *testing.T) {
+	for target, body := range map[string]string{"PUT /v1/AUTH_t/c/o?extract-archive=tar": pack(t, entry{name: "x"}), "POST /v1/AUTH_t/c/o?bulk-delete": "c/p"} {
+		app := stores()
+		method, path, _ := strings.Cut(target, " ")
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set("Content-Length", fmt.Sprint(len(body)))
+		state := &request.State{AuthOverride: true, Infos: &request.Infos{}}
+		mt.Build(t, Filter, "", app).ServeHTTP(httptest.NewRecorder(), request.With(r, state))
+		if len(app.Calls()) == 0 {
+			t.Errorf("%s: nothing was asked", target)
+		}
+		for _, call := range app.Calls() {
+			if call.State.AuthOverride || call.State.Infos == state.Infos {
+				t.Errorf("%s: %s has the state %+v", target, call.URI, call.State)
+			}
+		}
 	}
 }
 
