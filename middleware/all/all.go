@@ -5,6 +5,7 @@ import (
 	"github.com/apus-storage/apus/middleware"
 	"github.com/apus-storage/apus/middleware/accountquotas"
 	"github.com/apus-storage/apus/middleware/backendratelimit"
+	"github.com/apus-storage/apus/middleware/bulk"
 	"github.com/apus-storage/apus/middleware/catcherrors"
 	"github.com/apus-storage/apus/middleware/cnamelookup"
 	"github.com/apus-storage/apus/middleware/containerquotas"
@@ -37,6 +38,7 @@ func Filters() []*middleware.Definition {
 	return []*middleware.Definition{
 		accountquotas.Filter,
 		backendratelimit.Filter,
+		bulk.Filter,
 		catcherrors.Filter,
 		cnamelookup.Filter,
 		containerquotas.Filter,

@@ -2,13 +2,14 @@ package slo
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"sync"
 
 	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/bulkdelete"
+	"github.com/apus-storage/apus/internal/bulkreport"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
 	"github.com/apus-storage/apus/internal/segments"
@@ -27,25 +28,17 @@ func (f *filter) delete(w http.ResponseWriter, r *http.Request, p apipath.Path) 
 		f.next.ServeHTTP(w, r)
 		return nil
 	}
-	d := &deletion{filter: f, r: r, path: p, version: param(r, "version-id")}
-	kind, err := negotiate(r)
-	if err == nil {
-		w.Header().Set("Content-Type", kind)
-	} else {
-		w.Header().Set("Content-Type", reply.TypeHTML)
-		d.refused = reply.Status(http.StatusNotAcceptable)
-	}
-	w.WriteHeader(http.StatusOK)
-	first, separator := begin(kind), ""
-	err = f.pulse(r.Context(), func() error {
-		text := first
-		first, separator = " ", "\r\n\r\n"
-		return send(w, text)
-	}, d.run)
-	if err == nil {
-		result := d.report()
-		_, _ = io.WriteString(w, separator+result.format(kind, "delete"))
-	}
+	bulkreport.Serve(w, r, f.config.YieldFrequency.Duration, "delete", func(ctx context.Context, refused *reply.Error) bulkreport.Report {
+		d := &deletion{filter: f, r: r, path: p, version: param(r, "version-id")}
+		d.pool = bulkdelete.New(bulkdelete.Options{Concurrency: f.config.DeleteConcurrency, MaxFailed: maxFailed, Log: f.log, Send: d.send})
+		if refused == nil {
+			// An error of the pool is in its report, or nobody is there to read it.
+			if err := d.walk(ctx); err != nil && !errors.Is(err, bulkdelete.ErrExhausted) && ctx.Err() == nil {
+				refused = reply.As(err)
+			}
+		}
+		return d.pool.Report(refused)
+	})
 	return nil
 }
 
@@ -64,39 +57,11 @@ type deletion struct {
 	r       *http.Request
 	path    apipath.Path
 	version string
-
-	mu       sync.Mutex // guards what follows
-	deleted  int
-	missing  int
-	problems []problem
-	failed   bool         // a server failed
-	refused  *reply.Error // why it ended early
-}
-
-// run deletes until there is no more.
-func (d *deletion) run(ctx context.Context) {
-	if d.refused != nil {
-		return
-	}
-	victims := make(chan victim)
-	var all sync.WaitGroup
-	for range d.config.DeleteConcurrency {
-		all.Go(func() {
-			for v := range victims {
-				d.one(ctx, v)
-			}
-		})
-	}
-	err := d.walk(ctx, victims)
-	close(victims)
-	all.Wait()
-	if err != nil {
-		d.refused = reply.As(err)
-	}
+	pool    *bulkdelete.Pool
 }
 
 // walk finds what is to be deleted: segments before the manifest that they are in.
-func (d *deletion) walk(ctx context.Context, victims chan<- victim) error {
+func (d *deletion) walk(ctx context.Context) error {
 	if !apipath.ValidUTF8(d.r.URL.Path, false) {
 		return reply.Raw(http.StatusPreconditionFailed, "Invalid UTF8 or contains NULL")
 	}
@@ -118,18 +83,24 @@ func (d *deletion) walk(ctx context.Context, victims chan<- victim) error {
 			queue = append(queue, v)
 			continue
 		}
-		if d.exhausted() {
-			return reply.Raw(http.StatusBadRequest, "Max delete failures exceeded")
+		if err := d.one(ctx, v); err != nil {
+			return err
 		}
-		victims <- v
 	}
 	return nil
 }
 
-func (d *deletion) exhausted() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.problems) >= maxFailed
+// one has one object deleted, or tells why it cannot be.
+func (d *deletion) one(ctx context.Context, v victim) error {
+	if v.err == nil {
+		return d.pool.Delete(ctx, bulkdelete.Target{Name: v.name, Version: v.version})
+	}
+	if e := reply.As(v.err); e.Code == http.StatusNotFound {
+		d.pool.Missing()
+	} else {
+		d.pool.Fail(v.name, e.Body)
+	}
+	return nil
 }
 
 // load reads a manifest. The error has the text for the report.
@@ -187,59 +158,14 @@ func (f *filter) fetch(r *http.Request) (res *subreq.Response, err error) {
 	return segments.Fetch(f.next, r, f.maxStored())
 }
 
-// one deletes one object.
-func (d *deletion) one(ctx context.Context, v victim) {
-	if v.err != nil {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		e := reply.As(v.err)
-		if e.Code == http.StatusNotFound {
-			d.missing++
-			return
-		}
-		d.problems = append(d.problems, problem{apipath.Quote(v.name), e.Body})
-		return
-	}
+// send deletes one object.
+func (d *deletion) send(ctx context.Context, t bulkdelete.Target) int {
 	var query url.Values
-	if v.version != "" {
-		query = url.Values{"version-id": {v.version}}
+	if t.Version != "" {
+		query = url.Values{"version-id": {t.Version}}
 	}
 	source := segments.Source{Next: d.next, Code: logSource, Agent: "MultipartDELETE"}
-	path := d.path.AccountPath().String() + "/" + trimSlashes(v.name)
+	path := d.path.AccountPath().String() + "/" + trimSlashes(t.Name)
 	res, _ := d.small(d.next, source.Request(d.r.WithContext(ctx), http.MethodDelete, path, query))
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case res.OK():
-		d.deleted++
-	case res.Code == http.StatusNotFound:
-		d.missing++
-	default:
-		d.failed = d.failed || res.Code >= 500
-		d.problems = append(d.problems, problem{apipath.Quote(v.name), statusLine(res.Code)})
-	}
-}
-
-// report tells what came of it.
-func (d *deletion) report() (r report) {
-	code, text := http.StatusOK, ""
-	switch {
-	case d.refused != nil:
-		code, text = d.refused.Code, d.refused.Body
-		if d.refused.Code == http.StatusNotAcceptable {
-			text = ""
-		}
-	case d.failed:
-		code = http.StatusBadGateway
-	case len(d.problems) > 0:
-		code = http.StatusBadRequest
-	case d.deleted+d.missing == 0:
-		code, text = http.StatusBadRequest, "Invalid bulk delete."
-	}
-	r.add("Response Status", statusLine(code))
-	r.add("Response Body", text)
-	r.count("Number Deleted", d.deleted)
-	r.count("Number Not Found", d.missing)
-	r.problems = d.problems
-	return r
+	return res.Code
 }

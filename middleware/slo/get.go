@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/bulkreport"
 	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/ranges"
@@ -361,7 +362,7 @@ func (w *walk) inner(p part, depth int) ([]part, error) {
 	res, err := segments.Fetch(w.next, w.source.Request(w.r, http.MethodGet, path, nil), w.maxStored())
 	switch {
 	case res != nil && !res.OK():
-		return fail("its manifest: %s", statusLine(res.Code))
+		return fail("its manifest: %s", bulkreport.StatusLine(res.Code))
 	case err != nil:
 		return fail("its manifest: %v", err)
 	}

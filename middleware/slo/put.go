@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/bulkreport"
 	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/lookup"
@@ -35,7 +36,7 @@ type upload struct {
 	inputs []input
 	kind   string // of the report, should there be one
 
-	problems []problem
+	problems bulkreport.Report
 	etag     string
 }
 
@@ -46,7 +47,7 @@ func (f *filter) put(w http.ResponseWriter, r *http.Request, p apipath.Path) err
 	}
 	u := &upload{filter: f, r: r, path: p}
 	var err error
-	if u.kind, err = negotiate(r); err != nil {
+	if u.kind, err = bulkreport.Negotiate(r); err != nil {
 		u.kind = listing.TypeText
 	}
 	if err := u.authorize(); err != nil {
@@ -141,9 +142,8 @@ func (u *upload) prepare(ctx context.Context) (*http.Request, error) {
 		}
 		parts[i] = u.judge(in, found[in.path], i == len(u.inputs)-1)
 	}
-	if len(u.problems) > 0 {
-		r := report{problems: u.problems}
-		return nil, &reply.Error{Code: http.StatusBadRequest, Type: u.kind, Body: r.format(u.kind, "upload")}
+	if u.problems.Failures() > 0 {
+		return nil, &reply.Error{Code: http.StatusBadRequest, Type: u.kind, Body: u.problems.Format(u.kind, "upload")}
 	}
 	size, err := total(parts)
 	if err != nil {
@@ -220,9 +220,9 @@ func (f *filter) small(next http.Handler, r *http.Request) (res *subreq.Response
 
 // judge compares what the client says of an object with what was found.
 func (u *upload) judge(in input, res *subreq.Response, last bool) part {
-	complain := func(what string) { u.problems = append(u.problems, problem{apipath.Quote(in.path), what}) }
+	complain := func(what string) { u.problems.Fail(apipath.Quote(in.path), what) }
 	if !res.OK() {
-		complain(statusLine(res.Code))
+		complain(bulkreport.StatusLine(res.Code))
 		return part{}
 	}
 	size, err := strconv.ParseInt(res.Header.Get("Content-Length"), 10, 64)
