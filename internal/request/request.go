@@ -57,6 +57,10 @@ type State struct {
 	// by it and by the log. Empty means anonymous.
 	User string
 
+	// S3 is the signature of an S3 request. Set by s3api; read by the auth filter, which answers the first request that
+	// has one itself, see [S3]. Nil for requests of the Swift API.
+	S3 *S3
+
 	// Cache is shared with the other processes of the cluster. Set by the cache filter; nil without one.
 	Cache cache.Cache
 
@@ -74,6 +78,27 @@ type State struct {
 	// Footers, if set, is called when the object's body has been read and its MD5 is known, and may add headers to be
 	// stored with the object. Set by filters that learn something from the body; called by the object controller.
 	Footers []func(footer http.Header)
+}
+
+// S3 is what an S3 request says of who signed it, and what the auth filter has made of that.
+//
+// S3api first sends a request for nothing: GET /v1 with an S3 whose Account is empty. The auth filter that knows the access
+// key and finds the signature good sets Account and the identity in the request's state (User, Authorize, CleanACL,
+// Reseller), and answers 204 without asking anybody to its right. It answers 403 otherwise, or passes a key that it does
+// not know on to the next auth filter. What s3api sends after that inherits the identity: where Account is set, auth
+// filters leave it as it is.
+type S3 struct {
+	// AccessKey names who has signed. With tempauth it is account:user.
+	AccessKey string
+	// Signature is the one of the request; StringToSign is what it signs. Version is 2 or 4.
+	Signature, StringToSign string
+	Version                 int
+	// Check says whether this secret made the signature. It takes the same time for every wrong one.
+	Check func(secret string) bool
+	// Known says that there is such a key, whether or not it has signed. Set by the auth filter.
+	Known bool
+	// Account is the account whose containers are the user's buckets: AUTH_test. Set by the auth filter.
+	Account string
 }
 
 // Log is what a request adds to its line in the access log.
@@ -109,6 +134,7 @@ func (s *State) Child(source string) *State {
 		Reseller:     s.Reseller,
 		Owner:        s.Owner,
 		User:         s.User,
+		S3:           s.S3,
 		Cache:        s.Cache,
 		Infos:        s.Infos,
 	}

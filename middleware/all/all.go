@@ -26,6 +26,7 @@ import (
 	"github.com/apus-storage/apus/middleware/ratelimit"
 	"github.com/apus-storage/apus/middleware/readonly"
 	"github.com/apus-storage/apus/middleware/recon"
+	"github.com/apus-storage/apus/middleware/s3api"
 	"github.com/apus-storage/apus/middleware/slo"
 	"github.com/apus-storage/apus/middleware/staticweb"
 	"github.com/apus-storage/apus/middleware/symlink"
@@ -59,6 +60,7 @@ func Filters() []*middleware.Definition {
 		ratelimit.Filter,
 		readonly.Filter,
 		recon.Filter,
+		s3api.Filter,
 		slo.Filter,
 		staticweb.Filter,
 		symlink.Filter,

@@ -26,9 +26,11 @@
 // It must stand to the right of the cache filter and of filters that decide for themselves (tempurl, formpost,
 // container_sync), and to the left of those that make requests in the client's name (copy, slo, dlo, staticweb).
 //
+// A request that is signed for S3 is that of the user whom its access key names, as account:user, if the signature was
+// made with the user's key. Its account is that of the user's storage URL.
+//
 // Non-goals: changing users at run time, other directories of users, self-contained tokens (fernet_key_ options are
-// refused as unknown). Requests signed for S3 come in with the filter that knows how to check them: groups is the place
-// where such an identity is to become groups, as a token does.
+// refused as unknown).
 package tempauth
 
 import (
@@ -108,6 +110,10 @@ func (a *auth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.next.ServeHTTP(w, r)
 		return
 	}
+	if state.S3 != nil {
+		a.serveS3(w, r, state)
+		return
+	}
 	if rest, ok := strings.CutPrefix(r.URL.Path, a.authPrefix); ok {
 		a.serveAuth(w, r, "/"+rest)
 		return
@@ -148,12 +154,17 @@ func (a *auth) identify(r *http.Request, state *request.State) error {
 		}
 		groups = append(groups, more...)
 	}
-	state.User = strings.Join(groups, ",")
-	state.Reseller = slices.Contains(groups, resellerAdmin)
-	state.Authorize, state.CleanACL = a.authorize, cleanACL
+	a.accept(state, groups)
 	a.log.LogAttrs(r.Context(), slog.LevelDebug, "token accepted",
 		slog.String("txn", state.TransID), slog.String("user", userName(groups)))
 	return nil
+}
+
+// accept makes the request that of a user with these groups.
+func (a *auth) accept(state *request.State, groups []string) {
+	state.User = strings.Join(groups, ",")
+	state.Reseller = slices.Contains(groups, resellerAdmin)
+	state.Authorize, state.CleanACL = a.authorize, cleanACL
 }
 
 // anonymous leaves the decision to this filter where it is in charge, and to another one where there is one.

@@ -1,0 +1,173 @@
+package s3api
+
+import (
+	"cmp"
+	"encoding/xml"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/meta"
+	"github.com/apus-storage/apus/middleware/s3api/s3err"
+)
+
+type copyResult struct {
+	XMLName      xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CopyObjectResult"`
+	LastModified string   `xml:"LastModified"`
+	ETag         string   `xml:"ETag"`
+}
+
+// copySource reads x-amz-copy-source: bucket and key, encoded, and maybe a version.
+func (x *exchange) copySource() (resource, error) {
+	value := x.r.Header.Get("X-Amz-Copy-Source")
+	invalid := func(text string) (resource, error) {
+		return resource{}, s3err.InvalidArgument.Say(text, "ArgumentName", "x-amz-copy-source", "ArgumentValue", value)
+	}
+	path, rawQuery, hasQuery := strings.Cut(value, "?")
+	path = strings.TrimPrefix(apipath.Unquote(path), "/")
+	var src resource
+	src.bucket, src.key, _ = strings.Cut(path, "/")
+	if src.bucket == "" || src.key == "" {
+		return invalid("Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+	}
+	if hasQuery {
+		q, err := url.ParseQuery(rawQuery)
+		if err != nil || len(q) != 1 || len(q["versionId"]) != 1 {
+			return invalid("Unsupported copy source parameter.")
+		}
+		if src.version = q.Get("versionId"); src.version == "" {
+			return invalid("Version id cannot be the empty string")
+		}
+	}
+	if !validKey(src.key) {
+		return resource{}, s3err.InvalidURI.With("URI", value)
+	}
+	if !validBucketName(src.bucket, x.config.DNSCompliantBucketNames) {
+		return resource{}, s3err.InvalidBucketName.With("BucketName", src.bucket)
+	}
+	if src.version != "" && src.version != "null" && !x.features().versioning {
+		return resource{}, s3err.NotImplemented.Say("Versioning is not implemented")
+	}
+	return src, nil
+}
+
+// validKey says whether an object can have the name.
+func validKey(key string) bool { return apipath.ValidUTF8(key, false) }
+
+// source finds the source of a copy: it must be there, allowed, whose the client says, and as the client's conditions want it.
+func (x *exchange) source() (resource, *answer, error) {
+	src, err := x.copySource()
+	if err != nil {
+		return src, nil, err
+	}
+	if err := x.acl.check(x, src, need{object, read}); err != nil {
+		return src, nil, err
+	}
+	if want := x.r.Header.Get("X-Amz-Source-Expected-Bucket-Owner"); want != "" {
+		if err := x.checkOwner(src.bucket, want); err != nil {
+			return src, nil, err
+		}
+	}
+	h := http.Header{}
+	for _, name := range []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		if v := meta.Value(x.r.Header, "X-Amz-Copy-Source-"+name); v != "" {
+			h[name] = []string{v}
+		}
+	}
+	readConditions(h)
+	c := call{method: head, on: src, header: h}
+	resp, err := x.ask(c)
+	if s3err.From(err).Code == s3err.NotModified {
+		return src, nil, s3err.PreconditionFailed.With("Condition", "x-amz-copy-source-If-None-Match or x-amz-copy-source-If-Modified-Since")
+	}
+	if err != nil {
+		if resp != nil && isMarker(resp.Header) && src.version != "" {
+			err = s3err.InvalidRequest.Say("The source of a copy request may not specifically refer to a delete marker by version id.")
+		}
+		return src, nil, err
+	}
+	return src, fromSwift(resp.Header), nil
+}
+
+// copyObject copies within the account. The headers are those of the new object.
+func (x *exchange) copyObject(h http.Header) error {
+	if x.r.Header.Get("X-Amz-Copy-Source-Range") != "" {
+		return s3err.InvalidArgument.Say("Illegal copy header", "ArgumentName", "x-amz-copy-source-range",
+			"ArgumentValue", x.r.Header.Get("X-Amz-Copy-Source-Range"))
+	}
+	if x.r.ContentLength > 0 || x.payload().Streaming() {
+		return s3err.InvalidRequest.Say("A copy request has no body")
+	}
+	replace := false
+	switch v := x.r.Header.Get("X-Amz-Metadata-Directive"); v {
+	case "", "COPY":
+	case "REPLACE":
+		replace = true
+	default:
+		return s3err.InvalidArgument.Say("Unknown metadata directive.", "ArgumentName", "x-amz-metadata-directive", "ArgumentValue", v)
+	}
+	if h.Get("If-None-Match") != "" {
+		// The conditions of a copy are those of its source to Swift.
+		return s3err.NotImplemented.With("Header", "If-None-Match")
+	}
+	src, a, err := x.source()
+	if err != nil {
+		return err
+	}
+	if src.bucket == x.bucket && src.key == x.key && src.version == "" && !replace {
+		return s3err.InvalidRequest.Say("This copy request is illegal because it is trying to copy an object to itself without changing " +
+			"the object's metadata, storage class, website redirect location or encryption attributes.")
+	}
+	resp, err := x.copyFrom(src, a, h, replace)
+	if err != nil {
+		return err
+	}
+	return x.copied(src, resp)
+}
+
+// copyFrom has Swift copy the source that the client's conditions were about.
+func (x *exchange) copyFrom(src resource, a *answer, h http.Header, replace bool) (*swiftAnswer, error) {
+	if !replace {
+		for name := range h {
+			if !strings.HasPrefix(name, "X-Object-Sysmeta-") {
+				delete(h, name)
+			}
+		}
+	} else {
+		h.Set("X-Fresh-Metadata", "true")
+		if h.Get("Content-Type") == "" {
+			h.Set("Content-Type", "binary/octet-stream")
+		}
+	}
+	// What was written of the source's parts is not true of the copy, which is in one piece.
+	for _, name := range []string{sysmetaETag, sysmetaUpload, sysmetaChecksum} {
+		if a.swift[strings.ToLower(name)] != "" && (a.large || name != sysmetaChecksum) {
+			h.Set(name, "")
+		}
+	}
+	h.Set("X-Copy-From", src.quoted())
+	h.Set("Content-Length", "0")
+	h.Set("If-Match", `"`+a.etag+`"`)
+	h.Set("X-Backend-Etag-Is-At", sysmetaETag)
+	readConditions(h)
+	c := call{method: put, on: x.resource, header: h, query: url.Values{}}
+	if src.version != "" {
+		c.query.Set("version-id", src.version)
+	}
+	return x.ask(c)
+}
+
+// copied answers with what was copied.
+func (x *exchange) copied(src resource, resp *swiftAnswer) error {
+	a := fromSwift(resp.Header)
+	at := x.clock.Now().UTC().Truncate(time.Second)
+	if t, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
+		at = t
+	}
+	h := x.w.Header()
+	setAmz(h, "x-amz-version-id", a.version)
+	setAmz(h, "x-amz-copy-source-version-id", cmp.Or(resp.Header.Get("X-Copied-From-Version-Id"), src.version))
+	return x.document(copyResult{LastModified: at.Format("2006-01-02T15:04:05.000Z"), ETag: `"` + a.etag + `"`})
+}

@@ -1,0 +1,150 @@
+package s3api
+
+import (
+	"encoding/xml"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/apus-storage/apus/internal/listing"
+	"github.com/apus-storage/apus/middleware/s3api/s3err"
+)
+
+// The document that lists versions. Versions and delete markers stand in the order of the listing.
+type (
+	versionList struct {
+		XMLName             xml.Name    `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListVersionsResult"`
+		Name                string      `xml:"Name"`
+		Prefix              string      `xml:"Prefix"`
+		KeyMarker           string      `xml:"KeyMarker"`
+		VersionIDMarker     string      `xml:"VersionIdMarker"`
+		NextKeyMarker       string      `xml:"NextKeyMarker,omitempty"`
+		NextVersionIDMarker string      `xml:"NextVersionIdMarker,omitempty"`
+		MaxKeys             int         `xml:"MaxKeys"`
+		Delimiter           string      `xml:"Delimiter,omitempty"`
+		EncodingType        string      `xml:"EncodingType,omitempty"`
+		IsTruncated         bool        `xml:"IsTruncated"`
+		Versions            []any       // of versionXML
+		CommonPrefixes      []prefixXML `xml:"CommonPrefixes"`
+	}
+	versionXML struct {
+		XMLName      xml.Name
+		Key          string   `xml:"Key"`
+		VersionID    string   `xml:"VersionId"`
+		IsLatest     bool     `xml:"IsLatest"`
+		LastModified string   `xml:"LastModified"`
+		ETag         string   `xml:"ETag,omitempty"`
+		Size         *int64   `xml:"Size"`
+		Owner        ownerXML `xml:"Owner"`
+		StorageClass string   `xml:"StorageClass,omitempty"`
+	}
+)
+
+// listVersions lists all versions of objects. Without object versioning each object is its only one.
+func (x *exchange) listVersions() error {
+	p, err := x.page()
+	if err != nil {
+		return err
+	}
+	q := url.Values{}
+	kept := x.features().versioning
+	if kept {
+		q.Set("versions", "true")
+	}
+	key, id := x.query.get("key-marker"), x.query.get("version-id-marker")
+	if x.query.has("version-id-marker") && key == "" {
+		return s3err.InvalidArgument.Say("A version-id marker cannot be specified without a key marker.",
+			"ArgumentName", "version-id-marker", "ArgumentValue", id)
+	}
+	if key != "" {
+		q.Set("marker", key)
+	}
+	if id != "" {
+		if !validVersion(id) {
+			return s3err.InvalidArgument.Say("Invalid version id specified", "ArgumentName", "version-id-marker", "ArgumentValue", id)
+		}
+		if kept {
+			q.Set("version_marker", id)
+		}
+	}
+	if err := x.fill(p, q); err != nil {
+		return err
+	}
+	l := versionList{
+		Name: x.bucket, Prefix: p.name(p.prefix), KeyMarker: p.name(key), VersionIDMarker: id, MaxKeys: p.max,
+		Delimiter: p.name(p.delimiter), EncodingType: p.encodingType(), IsTruncated: p.truncated,
+	}
+	for i, e := range p.entries {
+		if p.subdirs[i] {
+			l.CommonPrefixes = append(l.CommonPrefixes, prefixXML{p.name(p.names[i])})
+			continue
+		}
+		l.Versions = append(l.Versions, x.versionXML(p.name(p.names[i]), e, kept))
+	}
+	if p.truncated {
+		l.NextKeyMarker, l.NextVersionIDMarker = p.name(p.last()), versionID(p.entries[len(p.entries)-1])
+	}
+	return x.document(l)
+}
+
+func (x *exchange) versionXML(name string, e listing.Entry, kept bool) versionXML {
+	v := versionXML{Key: name, VersionID: versionID(e), IsLatest: !kept || e.Raw("is_latest") == "true", Owner: ownerXML{x.user(), x.user()}}
+	at, _ := e.Text(listing.KeyLastModified)
+	v.LastModified = isoTime(at)
+	if isMarkerEntry(e) {
+		v.XMLName.Local = "DeleteMarker"
+		return v
+	}
+	v.XMLName.Local, v.StorageClass = "Version", "STANDARD"
+	v.ETag = listedETag(e)
+	size, _ := e.Int(listing.KeyBytes)
+	v.Size = &size
+	return v
+}
+
+func isMarkerEntry(e listing.Entry) bool {
+	t, _ := e.Text(listing.KeyContentType)
+	return t == markerType
+}
+
+// versionID is the id of an entry. One that has none was made before versions were kept.
+func versionID(e listing.Entry) string {
+	if id, _ := e.Text("version_id"); id != "" {
+		return id
+	}
+	return "null"
+}
+
+// validVersion says whether a text can be the id of a version: null, or a time.
+func validVersion(id string) bool {
+	if id == "null" {
+		return true
+	}
+	_, err := strconv.ParseFloat(id, 64)
+	return err == nil
+}
+
+// restore makes the newest version that is left the current one, after the current one was deleted by its id.
+func (x *exchange) restore(on resource) error {
+	entries, err := x.list(on, url.Values{"prefix": {on.key}, "versions": {"true"}}, x.limits.ContainerListingLimit)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name, subdir := e.Name()
+		if name != on.key || subdir {
+			continue // another key that begins alike
+		}
+		if isMarkerEntry(e) {
+			return nil
+		}
+		_, err := x.ask(call{method: put, on: resource{bucket: on.bucket, key: on.key, version: versionID(e)}, header: http.Header{}})
+		switch s3err.From(err).Code {
+		case s3err.PreconditionFailed:
+			continue // it is gone already
+		default:
+			return err
+		}
+	}
+	return nil
+}
