@@ -110,6 +110,18 @@ type CORS struct {
 // Exists says whether the status is a success.
 func (c *Container) Exists() bool { return c.Status >= 200 && c.Status < 300 }
 
+// SigningKeys returns the keys in the metadata of an account or container with which its owner signs URLs and forms. An
+// empty one is none: anybody could sign with it.
+func SigningKeys(meta map[string]string) []string {
+	var keys []string
+	for _, name := range []string{"temp-url-key", "temp-url-key-2"} {
+		if key := meta[name]; key != "" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // AccountKey is the cache's key of an account's info.
 func AccountKey(account string) string { return "account/" + account }
 

@@ -3,6 +3,7 @@ package lookup
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -115,5 +116,20 @@ func TestFailuresAreNotShared(t *testing.T) {
 			t.Errorf("%d: kept %v, want %v", code, err == nil, kept)
 		}
 		Forget(r.Context(), "a", "")
+	}
+}
+
+func TestSigningKeys(t *testing.T) {
+	for name, tc := range map[string]struct {
+		meta map[string]string
+		want []string
+	}{
+		"none":             {nil, nil},
+		"both":             {map[string]string{"temp-url-key": "a", "temp-url-key-2": "b", "temp-url-key-3": "c"}, []string{"a", "b"}},
+		"the second alone": {map[string]string{"temp-url-key": "", "temp-url-key-2": "b"}, []string{"b"}},
+	} {
+		if got := SigningKeys(tc.meta); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: got %q, want %q", name, got, tc.want)
+		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/apus-storage/apus/middleware/dlo"
 	"github.com/apus-storage/apus/middleware/domainremap"
 	"github.com/apus-storage/apus/middleware/etagquoter"
+	"github.com/apus-storage/apus/middleware/formpost"
 	"github.com/apus-storage/apus/middleware/gatekeeper"
 	"github.com/apus-storage/apus/middleware/healthcheck"
 	"github.com/apus-storage/apus/middleware/listendpoints"
@@ -48,6 +49,7 @@ func Filters() []*middleware.Definition {
 		dlo.Filter,
 		domainremap.Filter,
 		etagquoter.Filter,
+		formpost.Filter,
 		gatekeeper.Filter,
 		healthcheck.Filter,
 		listendpoints.Filter,
