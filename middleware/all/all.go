@@ -32,6 +32,7 @@ import (
 	"github.com/apus-storage/apus/middleware/symlink"
 	"github.com/apus-storage/apus/middleware/tempauth"
 	"github.com/apus-storage/apus/middleware/tempurl"
+	"github.com/apus-storage/apus/middleware/xprofile"
 )
 
 // Filters returns every filter.
@@ -66,5 +67,6 @@ func Filters() []*middleware.Definition {
 		symlink.Filter,
 		tempauth.Filter,
 		tempurl.Filter,
+		xprofile.Filter,
 	}
 }
