@@ -296,7 +296,7 @@ func TestInfoAndOptions(t *testing.T) {
 func TestSourceAndMetrics(t *testing.T) {
 	var sent []string
 	host := mt.Host(t)
-	host.Stats = statsd.ToFunc(statsd.Config{DefaultSampleRate: 1, SampleRateFactor: 1}, func(packet string) { sent = append(sent, packet) })
+	host.Stats = statsd.ToFunc(statsd.Defaults(), func(packet string) { sent = append(sent, packet) })
 	app := cluster()
 	h := mt.BuildOn(t, host, Filter, "", app)
 	post(t, h, fields("")+file("a", "x"))
