@@ -1,7 +1,6 @@
 package object
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -109,7 +108,8 @@ func (s *Server) reserve(c *call) (*condition, error) {
 	}
 	key := subject{c.object.Device, c.object.Policy, s.deps.Cluster.Hasher.Sum(c.object.Account, c.object.Container, c.object.Name)}
 	if last, ok := s.reserved.take(key, c.at); !ok {
-		return nil, conflict(last).Because(errors.New("another conditional write"))
+		// Without the time of a version: there may never be one of that time, if a majority of the others do not know of it.
+		return nil, reply.Status(http.StatusConflict).Because(fmt.Errorf("reserved for another write, the last at %s", last.Internal()))
 	}
 	return &condition{Write: w, isAt: c.r.Header.Get("X-Backend-Etag-Is-At"), name: key, from: s.reserved}, nil
 }
