@@ -104,14 +104,22 @@ type answer struct {
 
 // fromSwift reads the headers of an object.
 func fromSwift(h http.Header) *answer {
-	a := &answer{header: http.Header{}, swift: map[string]string{}}
+	a := &answer{header: make(http.Header, len(h)), swift: make(map[string]string, len(h))}
+	a.read(h)
+	return a
+}
+
+// read reads the headers; Swift's own are kept where there is a map for them.
+func (a *answer) read(h http.Header) {
 	stored := ""
 	for name, values := range h {
 		if len(values) == 0 {
 			continue
 		}
 		lower, v := strings.ToLower(name), values[0]
-		a.swift[lower] = v
+		if a.swift != nil {
+			a.swift[lower] = v
+		}
 		switch lower {
 		case "content-type", "content-range", "content-encoding", "content-disposition", "content-language", "last-modified",
 			"x-robots-tag", "cache-control", "expires":
@@ -150,7 +158,6 @@ func fromSwift(h http.Header) *answer {
 	if a.marker {
 		a.header["x-amz-delete-marker"] = []string{"true"}
 	}
-	return a
 }
 
 func (a *answer) other(lower, v string, stored *string) {

@@ -11,6 +11,7 @@ import (
 	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/middleware/s3api/s3xml"
 )
 
 // maxEntry is how long one entry of a listing may be: a name, all of whose bytes are escaped, and the rest.
@@ -123,29 +124,21 @@ func (p *page) encodingType() string {
 // The documents of both versions, each with the elements of its own between those that they share.
 type (
 	objectList struct {
-		XMLName        xml.Name     `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListBucketResult"`
-		Name           string       `xml:"Name"`
-		Prefix         string       `xml:"Prefix"`
-		Marker         *string      `xml:"Marker"`
-		NextMarker     string       `xml:"NextMarker,omitempty"`
-		Continuation   *string      `xml:"ContinuationToken"`
-		Next           string       `xml:"NextContinuationToken,omitempty"`
-		StartAfter     *string      `xml:"StartAfter"`
-		KeyCount       *int         `xml:"KeyCount"`
-		MaxKeys        int          `xml:"MaxKeys"`
-		Delimiter      string       `xml:"Delimiter,omitempty"`
-		EncodingType   string       `xml:"EncodingType,omitempty"`
-		IsTruncated    bool         `xml:"IsTruncated"`
-		Contents       []contentXML `xml:"Contents"`
-		CommonPrefixes []prefixXML  `xml:"CommonPrefixes"`
-	}
-	contentXML struct {
-		Key          string    `xml:"Key"`
-		LastModified string    `xml:"LastModified"`
-		ETag         string    `xml:"ETag"`
-		Size         int64     `xml:"Size"`
-		Owner        *ownerXML `xml:"Owner"`
-		StorageClass string    `xml:"StorageClass"`
+		XMLName        xml.Name    `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListBucketResult"`
+		Name           string      `xml:"Name"`
+		Prefix         string      `xml:"Prefix"`
+		Marker         *string     `xml:"Marker"`
+		NextMarker     string      `xml:"NextMarker,omitempty"`
+		Continuation   *string     `xml:"ContinuationToken"`
+		Next           string      `xml:"NextContinuationToken,omitempty"`
+		StartAfter     *string     `xml:"StartAfter"`
+		KeyCount       *int        `xml:"KeyCount"`
+		MaxKeys        int         `xml:"MaxKeys"`
+		Delimiter      string      `xml:"Delimiter,omitempty"`
+		EncodingType   string      `xml:"EncodingType,omitempty"`
+		IsTruncated    bool        `xml:"IsTruncated"`
+		Contents       []byte      `xml:",innerxml"`
+		CommonPrefixes []prefixXML `xml:"CommonPrefixes"`
 	}
 	prefixXML struct {
 		Prefix string `xml:"Prefix"`
@@ -156,24 +149,39 @@ type (
 func (x *exchange) objectList(p *page, owners bool) *objectList {
 	l := &objectList{
 		Name: x.bucket, Prefix: p.name(p.prefix), MaxKeys: p.max, Delimiter: p.name(p.delimiter),
-		EncodingType: p.encodingType(), IsTruncated: p.truncated, Contents: make([]contentXML, 0, len(p.entries)),
+		EncodingType: p.encodingType(), IsTruncated: p.truncated, Contents: make([]byte, 0, 512*len(p.entries)),
 	}
-	var owner *ownerXML
+	owner := ""
 	if owners {
-		owner = &ownerXML{x.user(), x.user()}
+		owner = x.user()
 	}
 	for i, e := range p.entries {
 		if p.subdirs[i] {
 			l.CommonPrefixes = append(l.CommonPrefixes, prefixXML{p.name(p.names[i])})
 			continue
 		}
-		c := contentXML{Key: p.name(p.names[i]), ETag: listedETag(e), Owner: owner, StorageClass: "STANDARD"}
-		at, _ := e.Text(listing.KeyLastModified)
-		c.LastModified = isoTime(at)
-		c.Size, _ = e.Int(listing.KeyBytes)
-		l.Contents = append(l.Contents, c)
+		l.Contents = appendContent(l.Contents, p.name(p.names[i]), e, owner)
 	}
 	return l
+}
+
+// appendContent appends an entry; an empty owner is left out.
+func appendContent(b []byte, name string, e listing.Entry, owner string) []byte {
+	at, _ := e.Text(listing.KeyLastModified)
+	size, _ := e.Int(listing.KeyBytes)
+	b = append(b, "<Contents>"...)
+	b = s3xml.AppendElement(b, "Key", name)
+	b = s3xml.AppendElement(b, "LastModified", isoTime(at))
+	b = s3xml.AppendElement(b, "ETag", listedETag(e))
+	b = s3xml.AppendElement(b, "Size", strconv.FormatInt(size, 10))
+	if owner != "" {
+		b = append(b, "<Owner>"...)
+		b = s3xml.AppendElement(b, "ID", owner)
+		b = s3xml.AppendElement(b, "DisplayName", owner)
+		b = append(b, "</Owner>"...)
+	}
+	b = s3xml.AppendElement(b, "StorageClass", "STANDARD")
+	return append(b, "</Contents>"...)
 }
 
 // listObjects is the first version.

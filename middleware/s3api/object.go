@@ -43,7 +43,8 @@ func (x *exchange) stream(c call, status int) error {
 	}
 	var failed http.Header
 	err := x.forward(c, func(code int, h http.Header) {
-		a := fromSwift(h)
+		a := &answer{header: make(http.Header, len(h))}
+		a.read(h)
 		clear(h)
 		for k, v := range a.header {
 			h[k] = v

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -174,5 +175,34 @@ func TestOtherRequestsPass(t *testing.T) {
 		if got := fmt.Sprint(b.Last().Method, " ", b.Last().URI); got != "GET "+target {
 			t.Errorf("%s: the app saw %s", target, got)
 		}
+	}
+}
+
+// BenchmarkGet is what a GET of an object costs here, beside what it costs Swift.
+func BenchmarkGet(b *testing.B) {
+	bench := newBench(b, "")
+	header := map[string]string{
+		"Content-Type": "binary/octet-stream", "Etag": etag, "Last-Modified": "Fri, 02 Jan 2026 03:04:05 GMT", "X-Timestamp": "1767323045.00000",
+		"X-Object-Meta-Color": "blue", "X-Backend-Timestamp": "1767323045.00000", "X-Backend-Data-Timestamp": "1767323045.00000",
+		"X-Backend-Durable-Timestamp": "1767323045.00000", "X-Backend-Storage-Policy-Index": "0", "Accept-Ranges": "bytes",
+	}
+	bench.On("GET /v1/AUTH_test/bucket/key", middlewaretest.Answer{Header: header, Do: func(w http.ResponseWriter, _ *http.Request) {
+		for k, v := range header {
+			w.Header()[k] = []string{v}
+		}
+		w.WriteHeader(http.StatusOK)
+	}})
+	r, err := http.NewRequest("GET", "http://example.com/bucket/key", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	sign(b, bench.host.Clock)(r)
+	b.ReportAllocs()
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		if bench.h.ServeHTTP(w, r); w.Code != http.StatusOK {
+			b.Fatal(w.Code, w.Body)
+		}
+		bench.Forget()
 	}
 }

@@ -83,6 +83,21 @@ func TestEncode(t *testing.T) {
 	}
 }
 
+func TestElements(t *testing.T) {
+	for text, want := range map[string]string{
+		"":         "<K></K>",
+		"a b":      "<K>a b</K>",
+		"a<b>&c":   "<K>a&lt;b&gt;&amp;c</K>",
+		"été":      "<K>été</K>",
+		"\x01\xff": "<K>\uFFFD\uFFFD</K>",
+		"\"'\n":    "<K>&#34;&#39;&#xA;</K>",
+	} {
+		if got := string(s3xml.AppendElement(nil, "K", text)); got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 // FuzzDecode gives the decoder anything: it may not panic, and what it takes it can write again.
 func FuzzDecode(f *testing.F) {
 	f.Add(`<Delete><Quiet>true</Quiet><Object><Key>a</Key></Object></Delete>`)
