@@ -296,13 +296,15 @@ func TestBodiesAreChecked(t *testing.T) {
 	b.want(wrong, 400, "XAmzContentSHA256Mismatch")
 }
 
+// sha256Of is a checksum of a document, for operations that insist on one.
+func sha256Of(s string) middlewaretest.Option {
+	h := checksum.SHA256.New()
+	io.WriteString(h, s)
+	return middlewaretest.Header("x-amz-checksum-sha256", base64.StdEncoding.EncodeToString(h.Sum(nil)))
+}
+
 func TestDocumentsAreBounded(t *testing.T) {
 	b := store(t, "")
-	md5 := func(s string) middlewaretest.Option {
-		h := checksum.SHA256.New()
-		io.WriteString(h, s)
-		return middlewaretest.Header("x-amz-checksum-sha256", base64.StdEncoding.EncodeToString(h.Sum(nil)))
-	}
 	laughs := `<!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><Delete><Object><Key>&b;</Key></Object></Delete>`
 	for name, doc := range map[string]string{
 		"a billion laughs":   laughs,
@@ -312,7 +314,7 @@ func TestDocumentsAreBounded(t *testing.T) {
 		"no keys":            "<Delete></Delete>",
 	} {
 		b.Forget()
-		b.want(b.do("POST", "/bucket?delete", middlewaretest.Body(doc), md5(doc)), 400, "MalformedXML")
+		b.want(b.do("POST", "/bucket?delete", middlewaretest.Body(doc), sha256Of(doc)), 400, "MalformedXML")
 		for _, c := range b.Calls() {
 			t.Errorf("%s: Swift was sent %s %s", name, c.Method, c.URI)
 		}
