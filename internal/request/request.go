@@ -71,6 +71,9 @@ type State struct {
 	// manifests are not looked into, targets of links not checked. Set by container_sync; read by slo and symlink.
 	AsStored bool
 
+	// Manifest is the say that a filter has in the large object that the request stores. Set by s3api; read by slo.
+	Manifest *Manifest
+
 	// RelativeLocation asks for redirects within the cluster: an absolute Location loses scheme and host. Set by filters
 	// that redirect to a resource of the same account; read by gatekeeper.
 	RelativeLocation bool
