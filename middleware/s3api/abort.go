@@ -8,7 +8,7 @@ import (
 	"github.com/apus-storage/apus/middleware/s3api/s3err"
 )
 
-// abortUpload ends an upload without an object. From the mark on, no completion succeeds that has not stored its object.
+// abortUpload ends an upload without an object.
 func (x *exchange) abortUpload() error {
 	m, err := x.multipart()
 	if err != nil {
@@ -28,12 +28,19 @@ func (x *exchange) abortUpload() error {
 			return err
 		}
 	}
-	completed, err := x.isOf(m.id)
+	completed, _, err := x.isOf(m.id)
 	if err != nil {
 		return err
 	}
 	if !completed {
 		if err := x.deleteParts(m); err != nil {
+			return err
+		}
+		late, version, err := x.isOf(m.id)
+		if err == nil && late {
+			err = x.undo(m.id, version)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -50,13 +57,16 @@ func (x *exchange) abortUpload() error {
 // typeNothing is the type of answers without a body, as OpenStack Swift has it.
 const typeNothing = "text/html; charset=UTF-8"
 
-// isOf says whether the object was made by the upload.
-func (x *exchange) isOf(id string) (bool, error) {
+// isOf says whether the object was made by the upload, and which version of it that is.
+func (x *exchange) isOf(id string) (is bool, version string, err error) {
 	resp, err := x.ask(call{method: head, on: x.resource, header: http.Header{"X-Newest": {"true"}}})
 	if missing(err) {
-		return false, nil
+		return false, "", nil
 	}
-	return err == nil && resp.Header.Get(sysmetaUpload) == id, err
+	if err != nil || resp.Header.Get(sysmetaUpload) != id {
+		return false, "", err
+	}
+	return true, fromSwift(resp.Header).version, nil
 }
 
 // deleteParts deletes the parts of an upload.

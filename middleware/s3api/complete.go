@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
@@ -207,6 +208,8 @@ func (x *exchange) completedBefore(o *order, gone error) (*completedXML, error) 
 		return nil, err
 	case resp.Header.Get(sysmetaUpload) != o.id || resp.Header.Get(sysmetaETag) != o.etag:
 		return nil, gone
+	case o.aborting:
+		return nil, inProgress()
 	}
 	a := fromSwift(resp.Header)
 	setAmz(x.w.Header(), "x-amz-version-id", a.version)
@@ -241,46 +244,36 @@ func parseStoredChecksum(stored string) (a checksum.Algorithm, value, kind strin
 	return a, value, kind, ok && err == nil
 }
 
-// settle ends an upload whose object has been stored. If it was aborted in the meantime the object goes: parts of it may have
-// been deleted.
+// settle ends an upload whose object has been stored, unless an abort has had its way.
 func (x *exchange) settle(o *order, stored http.Header) error {
-	err := x.locate(o.multipart, true)
-	if err == nil {
-		_, err = x.ask(call{method: remove, on: o.marker})
+	gone := x.locate(o.multipart, true)
+	if gone == nil {
+		_, err := x.ask(call{method: remove, on: o.marker})
 		if missing(err) {
-			err = nil // a completion at the same time has got here first; an abort would not have deleted it yet
+			err = nil // a completion at the same time has got here first
 		}
 		return err
 	}
-	if !errors.Is(err, s3err.NoSuchUpload) {
+	if !errors.Is(gone, s3err.NoSuchUpload) {
+		return gone
+	}
+	whole, err := x.whole(o)
+	switch {
+	case err != nil:
 		return err
+	case !whole:
+		return cmp.Or(x.undo(o.id, stored.Get("X-Object-Version-Id")), gone)
+	case o.aborting:
+		return inProgress()
 	}
-	whole, lost := x.whole(o)
-	if lost != nil || whole {
-		return lost
-	}
-	on := resource{bucket: x.bucket, key: x.key, version: stored.Get("X-Object-Version-Id")}
-	resp, e := x.ask(call{method: head, on: on})
-	if e == nil && resp.Header.Get(sysmetaUpload) == o.id {
-		_, e = x.delete(on)
-	}
-	if e != nil && !missing(e) {
-		return e
-	}
-	return err
+	return nil
 }
 
-// whole says whether the upload was ended by a completion: then all parts are there. An abort deletes them before the marker,
-// and the marker says so until then.
+// inProgress is the answer to a completion of which only an abort that is under way knows what becomes of it.
+func inProgress() error { return s3err.OperationAborted.With() }
+
+// whole says whether all parts are there.
 func (x *exchange) whole(o *order) (bool, error) {
-	probe := *o.multipart
-	resp, err := x.try(call{method: head, on: probe.marker, header: http.Header{"X-Newest": {"true"}}})
-	if err != nil {
-		return false, err
-	}
-	if resp.OK() {
-		return false, nil // it is marked
-	}
 	for _, p := range o.parts {
 		resp, err := x.ask(call{method: head, on: o.part(p.Number), header: http.Header{"X-Newest": {"true"}}})
 		switch {
@@ -293,6 +286,19 @@ func (x *exchange) whole(o *order) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// undo deletes the object that an upload has become, or that version of it.
+func (x *exchange) undo(id, version string) error {
+	on := resource{bucket: x.bucket, key: x.key, version: version}
+	resp, err := x.ask(call{method: head, on: on, header: http.Header{"X-Newest": {"true"}}})
+	if err == nil && resp.Header.Get(sysmetaUpload) == id {
+		_, err = x.delete(on)
+	}
+	if missing(err) {
+		return nil
+	}
+	return err
 }
 
 // patience is how long a completion may take before the client is kept waiting with white space, and so has been told 200.

@@ -19,9 +19,13 @@ import (
 //	{key}/{upload id}           the marker: it is there as long as the upload is under way, with what the object is to have
 //	{key}/{upload id}/{number}  a part
 //
-// Completed, an upload is a static large object in the bucket, the parts its segments. An upload that is being aborted is
-// marked so before the first part is deleted: of a completion and an abort at the same time only one has its way, whichever
-// marks first, and no object is left whose parts are gone.
+// Completed, an upload is a static large object in the bucket, the parts its segments.
+//
+// No completion succeeds whose parts an abort deletes, and no object is left without its parts. An abort (1) says so in the
+// marker, (2) looks whether the object is there, in which case it has come too late, (3) deletes the parts, (4) deletes an object
+// that has come after all, (5) deletes the marker. A completion stores the object, and succeeds if it then finds the marker
+// without a word of an abort: that will see the object at (2). If the abort is under way, or over, what counts are the parts:
+// if any is gone the object goes too.
 var multipartOperations = []operation{
 	{"ListMultipartUploads", bucket, get, "uploads", need{bucket, read}, 0, supported, "in the order of keys with a slash after them", multipartOnly((*exchange).listUploads)},
 	{"CreateMultipartUpload", object, post, "uploads", need{bucket, write}, 0, supported, "", multipartOnly((*exchange).createUpload)},
@@ -59,6 +63,8 @@ type multipart struct {
 	id     string
 	marker resource
 	header http.Header // of the marker, Swift's
+	// aborting says that the marker is there, and says that the upload is being aborted.
+	aborting bool
 	// What its parts' checksums are, and what is made of them; empty if the client has not said.
 	algorithm checksum.Algorithm
 	kind      checksum.Type
@@ -109,20 +115,20 @@ func (x *exchange) underWay() (*multipart, error) {
 	return m, x.locate(m, false)
 }
 
-// locate reads the marker of an upload, from the newest of its copies if it matters.
+// locate reads the marker of an upload, from the newest of its copies if it matters. If there is none, or the upload is being
+// aborted, the error is NoSuchUpload.
 func (x *exchange) locate(m *multipart, newest bool) error {
 	h := http.Header{}
 	if newest {
 		h.Set("X-Newest", "true")
 	}
 	resp, err := x.ask(call{method: head, on: m.marker, header: h})
+	m.aborting = err == nil && resp.Header.Get(sysmetaAborting) != ""
 	switch {
-	case missing(err):
+	case missing(err), m.aborting:
 		return noSuchUpload(m.id)
 	case err != nil:
 		return err
-	case resp.Header.Get(sysmetaAborting) != "":
-		return noSuchUpload(m.id)
 	}
 	m.header = resp.Header
 	name, kind, _ := strings.Cut(resp.Header.Get(sysmetaAlgorithm), ";")

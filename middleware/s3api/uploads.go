@@ -124,9 +124,10 @@ func (s *uploadScan) see(name string, e listing.Entry) (full bool) {
 		s.list.IsTruncated = s.most > 0
 		return true
 	}
+	// After a common prefix too, the next page goes on at the place where it was seen first.
 	s.list.NextKeyMarker, s.list.NextIDMarker = key, id
 	if common != "" {
-		s.last, s.list.NextKeyMarker, s.list.NextIDMarker = common, common, ""
+		s.last = common
 		s.list.CommonPrefixes = append(s.list.CommonPrefixes, prefixXML{s.name(common)})
 		return false
 	}
