@@ -178,6 +178,7 @@ func (x *exchange) storeCopy(m *multipart, n int, from io.Reader, src resource, 
 		ETag:         `"` + fromSwift(resp.Header).etag + `"`,
 	}
 	if t, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
+		x.w.Header().Set("Last-Modified", resp.Header.Get("Last-Modified"))
 		result.LastModified = t.UTC().Format(isoMillis)
 	}
 	if sum != nil {
