@@ -118,6 +118,11 @@ func (x *exchange) readOrder(m *multipart) (*order, error) {
 	if err != nil {
 		return nil, err
 	}
+	return m.order(body)
+}
+
+// order reads the document of a completion.
+func (m *multipart) order(body []byte) (*order, error) {
 	if len(body) == 0 {
 		return nil, s3err.InvalidRequest.Say("You must specify at least one part")
 	}
