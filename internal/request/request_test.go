@@ -19,6 +19,7 @@ var anew = map[string]string{
 	"ACL":              "the controllers set it for the resource they serve",
 	"Ratelimited":      "a filter's subrequests are counted where they pass ratelimit",
 	"AsStored":         "what a filter makes of the request is its own",
+	"Manifest":         "it is about the large object that this request stores",
 	"LookupSource":     "it is of one HEAD alone",
 	"RelativeLocation": "the redirect is the client's answer",
 	"Footers":          "they belong to the body that the client sent",

@@ -34,8 +34,11 @@ type bench struct {
 	host middleware.Host
 }
 
-func newBench(t testing.TB, toml string) *bench {
+func newBench(t testing.TB, toml string) *bench { return newBenchAt(t, toml, clock.System) }
+
+func newBenchAt(t testing.TB, toml string, c clock.Clock) *bench {
 	b := &bench{App: middlewaretest.NewApp(), t: t, host: middlewaretest.Host(t)}
+	b.host.Clock = c
 	auth := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		state := request.From(r.Context())
 		if s3 := state.S3; s3 != nil && s3.Account == "" {

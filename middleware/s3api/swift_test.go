@@ -13,8 +13,13 @@ import (
 // TestAnswersAreThoseOfSwift replays what testdata/record.py recorded of OpenStack Swift. Of documents, what they say is
 // compared, in any order; of errors the code alone, since AWS's texts and details are not those of Swift.
 func TestAnswersAreThoseOfSwift(t *testing.T) {
-	replay.Run(t, replay.Conversation{
-		AtLeast: 120,
+	replay.Run(t, conversation("testdata/swift.json", 120))
+}
+
+// conversation is a recording with what all recordings have in common.
+func conversation(file string, rows int) replay.Conversation {
+	return replay.Conversation{
+		File: file, AtLeast: rows,
 		Reduce: func(header map[string]string, text string) string {
 			if t := header["Content-Type"]; text == "" && (strings.HasPrefix(t, "text/html") || strings.HasPrefix(t, "application/")) {
 				delete(header, "Content-Type") // of nothing
@@ -30,7 +35,7 @@ func TestAnswersAreThoseOfSwift(t *testing.T) {
 			"X-Container-*":       "Swift's s3api lets them through on HEAD of a bucket",
 			"X-Storage-Policy":    "Swift's s3api lets it through on HEAD of a bucket",
 		},
-	})
+	}
 }
 
 // reduce makes lines of a document: each element that holds text, by its path.
