@@ -51,6 +51,7 @@ func (x *exchange) locate() (*place, error) {
 	if !ok || !known {
 		return nil, reply.Raw(http.StatusServiceUnavailable, "Unknown Storage Policy")
 	}
+	x.policy = p.Index.String()
 	live, err := x.rings.Object(p.Index)
 	if err != nil {
 		return nil, err

@@ -71,6 +71,15 @@ type State struct {
 	// manifests are not looked into, targets of links not checked. Set by container_sync; read by slo and symlink.
 	AsStored bool
 
+	// Lookups is where HEADs of accounts and containers go whose answers are for the cluster itself: to the app, by way of
+	// the rightmost proxy-logging, so that each has its line in the access log. Set by the pipeline; used by lookup. Nil
+	// in a pipeline without a log: they go to the rest of the pipeline as it is seen by who asks.
+	Lookups http.Handler
+
+	// LookupSource names, in the HEAD that a filter's lookup makes, that filter, so that the lookups which answering it
+	// takes are the filter's as well. Set and read by lookup.
+	LookupSource string
+
 	// RelativeLocation asks for redirects within the cluster: an absolute Location loses scheme and host. Set by filters
 	// that redirect to a resource of the same account; read by gatekeeper.
 	RelativeLocation bool
@@ -137,6 +146,7 @@ func (s *State) Child(source string) *State {
 		S3:           s.S3,
 		Cache:        s.Cache,
 		Infos:        s.Infos,
+		Lookups:      s.Lookups,
 	}
 }
 
@@ -179,11 +189,11 @@ func With(r *http.Request, s *State) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), key{}, s))
 }
 
-// Begin gives requests that have no state a new one.
-func Begin(next http.Handler) http.Handler {
+// Begin gives requests that have no state a new one, with what the pipeline has for lookups.
+func Begin(next, lookups http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !Has(r.Context()) {
-			r = With(r, &State{Infos: &Infos{}})
+			r = With(r, &State{Infos: &Infos{}, Lookups: lookups})
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -18,6 +18,7 @@ var anew = map[string]string{
 	"ACL":              "the controllers set it for the resource they serve",
 	"Ratelimited":      "a filter's subrequests are counted where they pass ratelimit",
 	"AsStored":         "what a filter makes of the request is its own",
+	"LookupSource":     "it is of one HEAD alone",
 	"RelativeLocation": "the redirect is the client's answer",
 	"Footers":          "they belong to the body that the client sent",
 }
@@ -60,6 +61,10 @@ func fill(v reflect.Value) {
 			fill(v.Field(i))
 		}
 	case reflect.Interface:
+		if v.Type() == reflect.TypeFor[http.Handler]() {
+			v.Set(reflect.ValueOf(http.NotFoundHandler()))
+			return
+		}
 		v.Set(reflect.ValueOf(nopCache{}))
 	}
 }
@@ -69,12 +74,15 @@ func TestBeginMakesOneStatePerRequest(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seen = append(seen, From(r.Context())) })
 	outer := Begin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen = append(seen, From(r.Context()))
-		Begin(h).ServeHTTP(w, r)
-	}))
+		Begin(h, nil).ServeHTTP(w, r)
+	}), h)
 	outer.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	outer.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	if len(seen) != 4 || seen[0] != seen[1] || seen[2] != seen[3] || seen[0] == seen[2] {
 		t.Errorf("states: %v", seen)
+	}
+	if seen[0].Lookups == nil {
+		t.Error("the state does not have the handler for lookups")
 	}
 }
 
