@@ -43,6 +43,9 @@ func (u *upload) Read(p []byte) (int, error) {
 }
 
 func brokenBody(err error) error {
+	if e, ok := errors.AsType[*s3err.Error](err); ok {
+		return e
+	}
 	if e, ok := errors.AsType[*awserr.Error](err); ok {
 		return s3err.From(e)
 	}

@@ -25,6 +25,7 @@ type exchange struct {
 	resource
 	op      *operation
 	sig     *signature
+	form    *form  // nil of all requests but forms
 	account string // whose containers the buckets are; known once authenticated
 }
 

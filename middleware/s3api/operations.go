@@ -83,6 +83,7 @@ var operations = slices.Concat([]operation{
 	{"GetBucketAcl", bucket, get, "acl", need{bucket, readACP}, 0, supported, "", (*exchange).getACL},
 	{"PutBucketAcl", bucket, put, "acl", need{bucket, writeACP}, aclDocument, supported, "", (*exchange).putACL},
 	{"DeleteObjects", bucket, post, "delete", need{bucket, write}, deletions, supported, "", (*exchange).deleteObjects},
+	{postObject, bucket, post, "", need{bucket, write}, 0, supported, "forms must be signed: without, nothing says whose account the bucket is in; tags are refused", (*exchange).postObject},
 
 	{"GetObject", object, get, "", need{object, read}, 0, supported, "", (*exchange).getObject},
 	{"HeadObject", object, head, "", need{object, read}, 0, supported, "", (*exchange).headObject},
@@ -91,7 +92,6 @@ var operations = slices.Concat([]operation{
 	{"GetObjectAcl", object, get, "acl", need{object, readACP}, 0, supported, "", (*exchange).getACL},
 	{"PutObjectAcl", object, put, "acl", need{object, writeACP}, aclDocument, supported, "501 without s3_acl: objects have no ACLs in Swift", (*exchange).putACL},
 
-	{"PostObject", bucket, post, "", need{}, 0, refused, "", (*exchange).notImplemented},
 	{"GetObjectAttributes", object, get, "attributes", need{}, 0, refused, "", (*exchange).notImplemented},
 	{"ListMultipartUploads", bucket, get, "uploads", need{}, 0, refused, "", (*exchange).notImplemented},
 	{"CreateMultipartUpload", object, post, "uploads", need{}, 0, refused, "", (*exchange).notImplemented},

@@ -6,7 +6,7 @@
 //	dns_compliant_bucket_names = true
 //
 // A bucket is a container of the account that the access key belongs to; with tempauth the key is account:user. A request is
-// one for S3 if it is signed, in its headers or its query, by version 4 or 2; any other goes on as it came. Buckets are named
+// one for S3 if it is signed, in its headers, its query or the fields of a form, by version 4 or 2; any other goes on as it came. Buckets are named
 // in the path, or in the Host below one of storage_domain.
 //
 // What is stored is as OpenStack Swift's s3api stores it, so that each serves what the other has written: user metadata as
@@ -113,6 +113,9 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 		return middleware.Instance{}, config.Invalid("auth_pipeline_check",
 			"no filter to the right of %s knows who has signed a request; there are %s", host.Section, strings.Join(knowsS3, ", "))
 	}
+	if at := slices.Index(host.Pipeline, "formpost"); at >= 0 && at < slices.Index(host.Pipeline, "s3api") {
+		host.Log.Warn("forms that post S3 objects end at formpost: put it to the right", "filter", host.Section)
+	}
 	f := &filter{
 		config: c, clock: host.Clock, log: host.Log, limits: host.Cluster.Limits, keys: sigv4.NewKeys(1000),
 		domains: domains(c.StorageDomain), acl: plainACL{},
@@ -170,6 +173,12 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodOptions && f.preflight(w, r):
 	case f.signed(r):
 		f.serve(w, r)
+	case r.Method == http.MethodPost:
+		if boundary, ok := f.formBoundary(r); ok {
+			f.serveForm(w, r, boundary)
+			return
+		}
+		f.next.ServeHTTP(w, r)
 	case r.Method == http.MethodGet && f.isContainer(r.URL.Path):
 		f.swiftListing(w, r)
 	default:
