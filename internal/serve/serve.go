@@ -230,10 +230,11 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 }
 
 // hyphens spells header names without underscores: to Swift both are one name, so what a filter further on removes or
-// checks must not be there under the other spelling as well. What would pretend to frame the message is dropped.
+// checks must not be there under the other spelling as well. What would pretend to frame the message is dropped. Metadata of
+// S3 stays: there the names differ, they are signed, and nobody but s3api reads them.
 func hyphens(h http.Header) {
 	for k, vs := range h {
-		if strings.IndexByte(k, '_') < 0 {
+		if strings.IndexByte(k, '_') < 0 || strings.HasPrefix(k, "X-Amz-Meta-") {
 			continue
 		}
 		delete(h, k)

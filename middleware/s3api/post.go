@@ -16,11 +16,8 @@ import (
 
 const postObject = "PostObject"
 
-// postObject stores the file of a form.
-func (x *exchange) postObject() error {
-	if x.form == nil {
-		return x.noForm()
-	}
+// storeForm stores the file of a form.
+func (x *exchange) storeForm(f *form) error {
 	if utf8.RuneCountInString(x.key) > x.limits.MaxObjectNameLength || len(x.key) > x.limits.MaxObjectNameLength {
 		return s3err.KeyTooLong.With("Size", strconv.Itoa(len(x.key)), "MaxSizeAllowed", strconv.Itoa(x.limits.MaxObjectNameLength))
 	}
@@ -57,11 +54,11 @@ func (x *exchange) postObject() error {
 	if v, ok := u.checksum(); ok {
 		showChecksum(out, storedChecksum(v, checksum.FullObject))
 	}
-	return x.posted(`"` + a.etag + `"`)
+	return x.posted(f, `"`+a.etag+`"`)
 }
 
-// noForm is the answer to a POST to a bucket that is signed as other requests are.
-func (x *exchange) noForm() error {
+// postObject is the answer to a POST to a bucket that is signed as other requests are. That of forms is postForm.
+func (x *exchange) postObject() error {
 	if kind, _, _ := mime.ParseMediaType(x.r.Header.Get("Content-Type")); kind == "multipart/form-data" {
 		return s3err.InvalidArgument.Say("Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, " +
 			"Signature query string parameter or the Authorization header should be specified")
@@ -70,8 +67,8 @@ func (x *exchange) noForm() error {
 }
 
 // posted answers as the form wants it.
-func (x *exchange) posted(etag string) error {
-	f, h := x.form, x.w.Header()
+func (x *exchange) posted(f *form, etag string) error {
+	h := x.w.Header()
 	if target := f.redirect(x.bucket, x.key, etag); target != "" {
 		h.Set("Location", target)
 		return x.finish(http.StatusSeeOther)

@@ -3,6 +3,7 @@ package s3api
 import (
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -28,82 +29,57 @@ const maxBoundary = 70
 
 // A form is a browser's upload, read up to its file.
 type form struct {
-	fields map[string]string // by their names in lower case; ${filename} is filled in
-	file   io.Reader
-	policy *postpolicy.Policy
+	fields      map[string]string // by their names in lower case; ${filename} is filled in
+	file        io.Reader
+	least, most int64 // bytes that the file must and may have
 }
 
-// formBoundary returns what stands between the fields of a form that posts an object, if the request is one. Such a request
-// has its signature in a field. On paths of the Swift API forms are another filter's.
-func (f *filter) formBoundary(r *http.Request) (string, bool) {
-	if r.Method != http.MethodPost {
-		return "", false
+// isForm says whether a request is a browser's form that uploads an object: who has signed it is in its fields.
+func (f *filter) isForm(r *http.Request) bool {
+	if types := r.Header["Content-Type"]; r.Method != http.MethodPost || len(types) == 0 || f.signed(r) {
+		return false
 	}
-	if types := r.Header["Content-Type"]; len(types) == 0 || !hasPrefixFold(strings.TrimSpace(types[0]), "multipart/form-data") {
-		return "", false
-	}
-	if key := strings.Trim(r.URL.Path, "/"); f.hostBucket(r) != "" {
-		if key != "" {
-			return "", false
-		}
-	} else if key == "" || strings.Contains(key, "/") || f.swiftPath(r.URL.Path) {
-		return "", false
-	}
-	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil {
-		return "", true // a form nevertheless, and malformed
-	}
-	return params["boundary"], kind == "multipart/form-data"
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "multipart/form-data")
 }
 
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
-}
-
-// serveForm answers a form that posts an object.
-func (f *filter) serveForm(w http.ResponseWriter, r *http.Request, boundary string) {
-	x := &exchange{filter: f, w: w, r: r, state: request.From(r.Context())}
-	x.identify()
-	if err := x.runForm(boundary); err != nil {
-		x.fail(err)
-	}
-}
-
-// runForm does for a form what run does for other requests. The fields before the file have to be read for that; the file
-// is not before the form is allowed.
-func (x *exchange) runForm(boundary string) error {
-	hosted := x.hostBucket(x.r)
-	x.r = withoutTokens(x.r)
-	var err error
-	if x.query, err = parseQuery(x.r); err != nil {
-		return err
-	}
-	if x.resource, err = x.address(x.r, hosted); err != nil {
-		return err
-	}
-	if x.op, err = x.find(); err != nil {
-		return err
-	}
+// postForm carries out the operation that a form is for, which may only be PostObject. The fields before the file have to be
+// read to know who asks; the file is not before that is allowed.
+func (x *exchange) postForm() error {
 	if x.op.name != postObject {
 		return s3err.AccessDenied.With()
 	}
-	if x.form, err = readForm(x.r.Body, boundary); err != nil {
+	_, params, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
+	if err != nil {
+		return malformedForm(err)
+	}
+	f, err := readForm(x.r.Body, params["boundary"])
+	if err != nil {
 		return err
 	}
-	if x.sig, err = x.formSignature(x.form.field); err != nil {
+	if x.sig, err = x.formSignature(f.field); err != nil {
 		return err
 	}
 	if err := x.authenticate(); err != nil {
 		return err
 	}
-	if err := x.obeyPolicy(); err != nil {
+	if err := x.holdToPolicy(f); err != nil {
 		return err
 	}
-	if x.r, err = x.form.request(x.r); err != nil {
+	if x.r, err = f.request(x.r); err != nil {
 		return err
 	}
-	x.key = x.form.fields["key"]
-	return x.carryOut()
+	if err := x.checkHeaders(); err != nil {
+		return err
+	}
+	if err := x.checkParameters(); err != nil {
+		return err
+	}
+	if err := x.acl.check(x, x.resource, x.op.need); err != nil {
+		return err
+	}
+	x.key = f.fields["key"]
+	return x.storeForm(f)
 }
 
 func malformedForm(err error) error { return s3err.MalformedPOSTRequest.With().Because(err) }
@@ -209,8 +185,7 @@ var signatureFields = map[string]bool{
 	"x-amz-date": true, "x-amz-signature": true, "x-amz-security-token": true,
 }
 
-// formSignature reads who has signed the policy. A form that nobody has signed is refused: its bucket is one of an account,
-// and nothing tells which.
+// formSignature reads who has signed the policy; nil if nobody has, where that is allowed.
 func (x *exchange) formSignature(field func(string) string) (*signature, error) {
 	s := &signature{presigned: true}
 	switch {
@@ -241,20 +216,28 @@ func (x *exchange) formSignature(field func(string) string) (*signature, error) 
 		}
 		return s, noToken(f.SecurityToken)
 	}
-	return nil, s3err.AccessDenied.With()
+	if x.config.AnonymousAccount == "" {
+		return nil, s3err.AccessDenied.With()
+	}
+	return nil, nil
 }
 
-// obeyPolicy holds the form to its policy, which is signed.
-func (x *exchange) obeyPolicy() (err error) {
-	f := x.form
+// holdToPolicy checks the form by its policy, which is signed. An anonymous form has none.
+func (x *exchange) holdToPolicy(f *form) error {
 	if given, ok := f.fields["bucket"]; ok && given != x.bucket {
 		return s3err.InvalidArgument.With("ArgumentName", "bucket", "ArgumentValue", given)
 	}
+	if x.sig == nil {
+		f.least, f.most = 0, math.MaxInt64
+		return nil
+	}
 	f.fields["bucket"] = x.bucket
-	if f.policy, err = postpolicy.Parse(f.fields["policy"]); err != nil {
+	policy, err := postpolicy.Parse(f.fields["policy"])
+	if err != nil {
 		return err
 	}
-	return f.policy.Check(f.fields, x.clock.Now())
+	f.least, f.most = policy.Size()
+	return policy.Check(f.fields, x.clock.Now())
 }
 
 // request is the form as a request that stores the file. Nothing is taken over from the headers that it came with: nobody
@@ -285,9 +268,8 @@ func (f *form) request(r *http.Request) (*http.Request, error) {
 		h.Set(header, value)
 	}
 	put := *r
-	least, most := f.policy.Size()
 	put.Header, put.ContentLength = h, -1
-	put.Body = io.NopCloser(&sized{src: f.file, least: least, most: most})
+	put.Body = io.NopCloser(&sized{src: f.file, least: f.least, most: f.most})
 	return &put, nil
 }
 
