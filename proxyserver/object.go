@@ -100,9 +100,10 @@ func (x *exchange) getObject() (*response, error) {
 	return resp, nil
 }
 
-// withoutSwiftParams drops a last parameter of a content type that is Swift's own.
+// withoutSwiftParams drops a last parameter of a content type that is for listings. Swift's other one, which marks a
+// deletion, is the type's meaning.
 func withoutSwiftParams(contentType string) string {
-	if i := strings.LastIndexByte(contentType, ';'); strings.HasPrefix(strings.TrimLeft(contentType[i+1:], " \t"), "swift_") {
+	if i := strings.LastIndexByte(contentType, ';'); strings.HasPrefix(strings.TrimLeft(contentType[i+1:], " \t"), "swift_bytes=") {
 		return strings.TrimRight(contentType[:i], " \t")
 	}
 	return contentType

@@ -171,6 +171,17 @@ func GetContainer(r *http.Request, sub Subrequest, account, container string) *C
 	return c
 }
 
+// UsedBytes returns the bytes in a container, given its info, with those of the versions of its objects: they are in
+// another container, which its metadata names.
+func UsedBytes(r *http.Request, sub Subrequest, account string, c *Container) int64 {
+	n := c.Bytes.Int()
+	hidden, _, _ := strings.Cut(apipath.Unquote(c.Sysmeta["versions-container"]), "/")
+	if hidden != "" {
+		n += GetContainer(r, sub, account, hidden).Bytes.Int()
+	}
+	return n
+}
+
 func (s Subrequest) head(r *http.Request, p apipath.Path, source string) *subreq.Response {
 	state := request.From(r.Context())
 	filter := cmp.Or(s.Source, state.LookupSource)

@@ -84,6 +84,15 @@ type State struct {
 	// that redirect to a resource of the same account; read by gatekeeper.
 	RelativeLocation bool
 
+	// LegacyVersioning and ObjectVersioning say that a versioned_writes takes care of the request, in the one way or the
+	// other, so that a second one in the pipeline does not. Set and read by versioned_writes, for as long as it serves
+	// the request.
+	LegacyVersioning, ObjectVersioning bool
+
+	// RawListing says that the listing goes to the client as the JSON that it is, whatever the client prefers. Set by
+	// filters with listings of a form of their own; read by listing_formats.
+	RawListing bool
+
 	// Footers, if set, is called when the object's body has been read and its MD5 is known, and may add headers to be
 	// stored with the object. Set by filters that learn something from the body; called by the object controller.
 	Footers []func(footer http.Header)
@@ -165,6 +174,19 @@ func (s *State) Groups() []string {
 		return nil
 	}
 	return strings.Split(s.User, ",")
+}
+
+// Authorize asks the auth filter whether the request is allowed under an access list, before anything is done for it.
+// The controllers ask again when the request comes to them.
+func Authorize(r *http.Request, acl string) error {
+	s := From(r.Context())
+	if s.Authorize == nil {
+		return nil
+	}
+	before := s.ACL
+	s.ACL = acl
+	defer func() { s.ACL = before }()
+	return s.Authorize(r)
 }
 
 type key struct{}

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -21,6 +22,9 @@ var anew = map[string]string{
 	"LookupSource":     "it is of one HEAD alone",
 	"RelativeLocation": "the redirect is the client's answer",
 	"Footers":          "they belong to the body that the client sent",
+	"LegacyVersioning": "each request is looked at anew; versioned_writes marks its own",
+	"ObjectVersioning": "each request is looked at anew; versioned_writes marks its own",
+	"RawListing":       "the client's listing is another",
 }
 
 func TestEveryFieldIsInheritedOrResetOnPurpose(t *testing.T) {
@@ -90,5 +94,22 @@ func TestPreAuthedChildMayDoAnything(t *testing.T) {
 	c := (&State{User: "a:u,a", Infos: &Infos{}}).PreAuthedChild("TU")
 	if !c.AuthOverride || c.User != PreAuthed || !c.Owner {
 		t.Errorf("%+v", c)
+	}
+}
+
+func TestAuthorizeAsksUnderTheList(t *testing.T) {
+	r := With(httptest.NewRequest("PUT", "/v1/a/c/o", nil), &State{ACL: "before"})
+	if err := Authorize(r, "list"); err != nil {
+		t.Errorf("nobody guards: %v", err)
+	}
+	s := From(r.Context())
+	denied := errors.New("denied")
+	var asked string
+	s.Authorize = func(*http.Request) error {
+		asked = s.ACL
+		return denied
+	}
+	if err := Authorize(r, "list"); err != denied || asked != "list" || s.ACL != "before" {
+		t.Errorf("got %v, asked under %q, then %q; want denied, list, before", err, asked, s.ACL)
 	}
 }

@@ -160,12 +160,22 @@ func (c *Config) Server(h http.Handler, log *slog.Logger) *http.Server {
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: c.ClientTimeout.Duration, IdleTimeout: idle, MaxHeaderBytes: 1 << 20,
 		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnState: onState,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if p, ok := c.(*patientConn); ok {
+				return context.WithValue(ctx, connKey{}, p)
+			}
+			return ctx
+		},
 	}
 	if idle == 0 {
 		s.SetKeepAlivesEnabled(false)
 	}
 	return s
 }
+
+// connKey finds the connection that a request came on.
+type connKey struct{}
 
 // Run serves l until ctx is done, then lets the requests under way finish, for no longer than StopTimeout.
 func (c *Config) Run(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
@@ -218,6 +228,9 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 			hyphens(r.Header)
 			if n > len(r.Header) {
 				join(r.Header)
+			}
+			if c, ok := r.Context().Value(connKey{}).(*patientConn); ok && c.host.escaped.Load() {
+				r.Host = unescapeHost(r.Host)
 			}
 			if r.Host == "" {
 				if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {

@@ -33,6 +33,7 @@ import (
 	"github.com/apus-storage/apus/middleware/symlink"
 	"github.com/apus-storage/apus/middleware/tempauth"
 	"github.com/apus-storage/apus/middleware/tempurl"
+	"github.com/apus-storage/apus/middleware/versionedwrites"
 	"github.com/apus-storage/apus/middleware/xprofile"
 )
 
@@ -69,6 +70,7 @@ func Filters() []*middleware.Definition {
 		symlink.Filter,
 		tempauth.Filter,
 		tempurl.Filter,
+		versionedwrites.Filter,
 		xprofile.Filter,
 	}
 }
