@@ -80,6 +80,9 @@ type State struct {
 	// takes are the filter's as well. Set and read by lookup.
 	LookupSource string
 
+	// Manifest is the say that a filter has in the large object that the request stores. Set by s3api; read by slo.
+	Manifest *Manifest
+
 	// RelativeLocation asks for redirects within the cluster: an absolute Location loses scheme and host. Set by filters
 	// that redirect to a resource of the same account; read by gatekeeper.
 	RelativeLocation bool

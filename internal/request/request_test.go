@@ -20,6 +20,7 @@ var anew = map[string]string{
 	"Ratelimited":      "a filter's subrequests are counted where they pass ratelimit",
 	"AsStored":         "what a filter makes of the request is its own",
 	"LookupSource":     "it is of one HEAD alone",
+	"Manifest":         "it is about the large object that this request stores",
 	"RelativeLocation": "the redirect is the client's answer",
 	"Footers":          "they belong to the body that the client sent",
 	"LegacyVersioning": "each request is looked at anew; versioned_writes marks its own",

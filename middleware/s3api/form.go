@@ -5,7 +5,7 @@ import (
 	"io"
 	"math"
 	"mime"
-	"mime/multipart"
+	mimeparts "mime/multipart"
 	"net/http"
 	"strings"
 
@@ -114,7 +114,7 @@ func readForm(body io.Reader, boundary string) (*form, error) {
 		return nil, malformedForm(nil)
 	}
 	f, g := &form{fields: map[string]string{}}, &gate{src: body, left: maxHead}
-	parts, left := multipart.NewReader(g, boundary), maxFields
+	parts, left := mimeparts.NewReader(g, boundary), maxFields
 	for {
 		// A part is taken as it is: the other way of reading would undo quoted-printable.
 		part, err := parts.NextRawPart()

@@ -93,13 +93,7 @@ var operations = slices.Concat([]operation{
 	{"PutObjectAcl", object, put, "acl", need{object, writeACP}, aclDocument, supported, "501 without s3_acl: objects have no ACLs in Swift", (*exchange).putACL},
 
 	{"GetObjectAttributes", object, get, "attributes", need{}, 0, refused, "", (*exchange).notImplemented},
-	{"ListMultipartUploads", bucket, get, "uploads", need{}, 0, refused, "", (*exchange).notImplemented},
-	{"CreateMultipartUpload", object, post, "uploads", need{}, 0, refused, "", (*exchange).notImplemented},
-	{"UploadPart", object, put, "uploadId", need{}, 0, refused, "UploadPartCopy with x-amz-copy-source", (*exchange).notImplemented},
-	{"ListParts", object, get, "uploadId", need{}, 0, refused, "", (*exchange).notImplemented},
-	{"CompleteMultipartUpload", object, post, "uploadId", need{}, 0, refused, "", (*exchange).notImplemented},
-	{"AbortMultipartUpload", object, remove, "uploadId", need{}, 0, refused, "", (*exchange).notImplemented},
-}, refusedOperations)
+}, multipartOperations, refusedOperations)
 
 // route is what an operation is found by.
 type route struct {

@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"mime/multipart"
+	mimeparts "mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -40,7 +40,7 @@ type testForm struct {
 func (f testForm) send(b *bench, target string, options ...middlewaretest.Option) middlewaretest.Response {
 	b.t.Helper()
 	var body bytes.Buffer
-	w := multipart.NewWriter(&body)
+	w := mimeparts.NewWriter(&body)
 	write := func(list []field) {
 		for _, x := range list {
 			if x.name == f.skip {
@@ -334,7 +334,7 @@ func TestBrokenForms(t *testing.T) {
 func TestFilesThatBreakOff(t *testing.T) {
 	b := formBench(t, "")
 	var body bytes.Buffer
-	w := multipart.NewWriter(&body)
+	w := mimeparts.NewWriter(&body)
 	for _, x := range (testForm{fields: []field{keyField}}).signed(b) {
 		_ = w.WriteField(x.name, x.value)
 	}
@@ -363,7 +363,7 @@ func TestFilesStream(t *testing.T) {
 		w.WriteHeader(201)
 	}})
 	var head bytes.Buffer
-	w := multipart.NewWriter(&head)
+	w := mimeparts.NewWriter(&head)
 	for _, x := range (testForm{fields: []field{keyField}}).signed(b) {
 		_ = w.WriteField(x.name, x.value)
 	}

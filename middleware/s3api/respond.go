@@ -56,12 +56,7 @@ func (x *exchange) fail(err error) {
 	for name, values := range e.Header {
 		x.w.Header()[name] = values
 	}
-	fact := "s3:err:" + string(e.Code)
-	x.state.Log.AddInfo(fact)
-	if errors.Is(e, s3err.InternalError) && !x.gone() {
-		x.log.LogAttrs(x.r.Context(), slog.LevelError, "S3 request failed",
-			slog.String("txn", x.state.TransID), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.Any("err", err))
-	}
+	x.report(e, err)
 	if e.Status == http.StatusNotModified {
 		x.w.WriteHeader(e.Status)
 		return
@@ -71,4 +66,13 @@ func (x *exchange) fail(err error) {
 		return
 	}
 	x.write(e.Status, typeXML, e.Document(x.r.URL.Path, x.state.TransID))
+}
+
+// report writes an error into the logs.
+func (x *exchange) report(e *s3err.Error, err error) {
+	x.state.Log.AddInfo("s3:err:" + string(e.Code))
+	if errors.Is(e, s3err.InternalError) && !x.gone() {
+		x.log.LogAttrs(x.r.Context(), slog.LevelError, "S3 request failed",
+			slog.String("txn", x.state.TransID), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.Any("err", err))
+	}
 }

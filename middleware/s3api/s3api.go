@@ -49,6 +49,7 @@ import (
 // Filter is the definition.
 var Filter = middleware.Define("s3api", Config{
 	Location: "us-east-1", DNSCompliantBucketNames: true, MaxBucketListing: 1000, MaxMultiDeleteObjects: 1000,
+	AllowMultipartUploads: true, MaxPartsListing: 1000, MaxUploadPartNum: 1000, MinSegmentSize: 5 << 20,
 	MultiDeleteConcurrency: 2, AuthPipelineCheck: true, ClockSkew: config.Seconds(900),
 }, build).
 	After("gatekeeper", "proxy_logging", "memcache", "domain_remap", "listing_formats").
@@ -67,6 +68,14 @@ type Config struct {
 	MaxMultiDeleteObjects int `toml:"max_multi_delete_objects"`
 	// How many of them are deleted at the same time.
 	MultiDeleteConcurrency int `toml:"multi_delete_concurrency"`
+	// Let objects be uploaded in parts. Needs slo to the right.
+	AllowMultipartUploads bool `toml:"allow_multipart_uploads"`
+	// How many parts one page of a listing of parts has at most.
+	MaxPartsListing int `toml:"max_parts_listing"`
+	// The highest number that a part may have. An object can have no more parts than slo allows segments.
+	MaxUploadPartNum int `toml:"max_upload_part_num"`
+	// How small a part may be, but for the last one.
+	MinSegmentSize config.Size `toml:"min_segment_size"`
 	// Domains whose subdomains are buckets: with "s3.example.net", photos.s3.example.net is the bucket photos.
 	StorageDomain config.List `toml:"storage_domain"`
 	// Refuse to start when no filter to the right could know who has signed a request.
@@ -88,6 +97,9 @@ type Config struct {
 // maxDeleteConcurrency bounds multi_delete_concurrency; each deletion under way holds connections to storage nodes.
 const maxDeleteConcurrency = 1000
 
+// maxPartNumber bounds max_upload_part_num; AWS's bound.
+const maxPartNumber = 10000
+
 // Validate names options that cannot be used.
 func (c *Config) Validate() error {
 	for _, check := range []struct {
@@ -99,6 +111,9 @@ func (c *Config) Validate() error {
 		{c.MaxMultiDeleteObjects > 0, "max_multi_delete_objects", "must be above 0"},
 		{c.MultiDeleteConcurrency > 0 && c.MultiDeleteConcurrency <= maxDeleteConcurrency, "multi_delete_concurrency", "must be from 1 to 1000"},
 		{!strings.Contains(c.AnonymousAccount, "/"), "anonymous_account", "must be the name of an account"},
+		{c.MaxPartsListing > 0, "max_parts_listing", "must be above 0"},
+		{c.MaxUploadPartNum > 0 && c.MaxUploadPartNum <= maxPartNumber, "max_upload_part_num", "must be from 1 to 10000"},
+		{c.MinSegmentSize > 0, "min_segment_size", "must be above 0"},
 		{c.ClockSkew.Duration > 0, "allowable_clock_skew", "must be above 0"},
 		{!slices.Contains(c.CORSPreflightAllowOrigin, "*") || len(c.CORSPreflightAllowOrigin) == 1,
 			"cors_preflight_allow_origin", "* stands for all, so it must be alone"},
@@ -121,6 +136,10 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 	if at := slices.Index(host.Pipeline, "formpost"); at >= 0 && at < slices.Index(host.Pipeline, "s3api") {
 		host.Log.Warn("forms that post S3 objects end at formpost: put it to the right", "filter", host.Section)
 	}
+	if c.AllowMultipartUploads && slices.Contains(host.Pipeline, "proxy") && !rightOf(host, "slo") {
+		host.Log.Warn("there is no slo to the right: multipart uploads are refused")
+		c.AllowMultipartUploads = false
+	}
 	f := &filter{
 		config: c, clock: host.Clock, log: host.Log, limits: host.Cluster.Limits, keys: sigv4.NewKeys(1000),
 		domains: domains(c.StorageDomain), acl: plainACL{},
@@ -134,6 +153,8 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 		},
 		Info: map[string]any{"s3api": map[string]any{
 			"max_bucket_listing": c.MaxBucketListing, "max_multi_delete_objects": c.MaxMultiDeleteObjects, "s3_acl": false,
+			"allow_multipart_uploads": c.AllowMultipartUploads, "max_parts_listing": c.MaxPartsListing,
+			"max_upload_part_num": c.MaxUploadPartNum, "min_segment_size": int64(c.MinSegmentSize),
 		}},
 	}, nil
 }

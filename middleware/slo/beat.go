@@ -41,6 +41,7 @@ func (u *upload) outcome(ctx context.Context) (r bulkreport.Report) {
 	if res.OK() {
 		r.Add("Etag", `"`+u.etag+`"`)
 		r.Add("Last Modified", res.Header.Get("Last-Modified"))
+		u.stored(res.Header)
 	}
 	r.Add("Response Body", string(res.Body))
 	return r

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -67,6 +68,7 @@ func (f *filter) put(w http.ResponseWriter, r *http.Request, p apipath.Path) err
 	out := respw.OnHeader(w, func(code int, h http.Header) int {
 		if code >= 200 && code < 300 {
 			h["Etag"] = []string{`"` + u.etag + `"`}
+			u.stored(h)
 		}
 		return code
 	})
@@ -133,6 +135,10 @@ func (u *upload) prepare(ctx context.Context) (*http.Request, error) {
 		}
 		parts[i] = u.judge(in, found[in.path], i == len(u.inputs)-1)
 	}
+	added := http.Header{}
+	if u.problems.Failures() == 0 {
+		u.consult(found, parts, added)
+	}
 	if u.problems.Failures() > 0 {
 		return nil, &reply.Error{Code: http.StatusBadRequest, Type: u.kind, Body: u.problems.Format(u.kind, "upload")}
 	}
@@ -144,7 +150,35 @@ func (u *upload) prepare(ctx context.Context) (*http.Request, error) {
 	if want := conditional.Unquote(meta.Value(u.r.Header, "Etag")); want != "" && want != u.etag {
 		return nil, reply.Status(http.StatusUnprocessableEntity)
 	}
-	return u.request(ctx, encode(parts), size)
+	put, err := u.request(ctx, encode(parts), size)
+	if err == nil {
+		maps.Copy(put.Header, added)
+	}
+	return put, err
+}
+
+// consult asks whoever has a say in the large object about its segments, and for headers to add.
+func (u *upload) consult(found map[string]*subreq.Response, parts []part, added http.Header) {
+	m := request.From(u.r.Context()).Manifest
+	if m == nil || m.Check == nil {
+		return
+	}
+	segs := make([]request.Segment, 0, len(parts))
+	for i, p := range parts {
+		if !p.isData {
+			segs = append(segs, request.Segment{Path: u.inputs[i].path, Size: p.span.Len(), Header: found[u.inputs[i].path].Header})
+		}
+	}
+	for _, c := range m.Check(segs, added) {
+		u.problems.Fail(apipath.Quote(c.Path), c.Text)
+	}
+}
+
+// stored tells whoever has a say in the large object that it has been stored.
+func (u *upload) stored(answer http.Header) {
+	if m := request.From(u.r.Context()).Manifest; m != nil {
+		m.Stored = answer
+	}
 }
 
 // heads asks for each object once, some at the same time.

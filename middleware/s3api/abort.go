@@ -1,0 +1,83 @@
+package s3api
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/apus-storage/apus/middleware/s3api/s3err"
+)
+
+// abortUpload ends an upload without an object. From the mark on, no completion succeeds that has not stored its object.
+func (x *exchange) abortUpload() error {
+	m, err := x.multipart()
+	if err != nil {
+		return err
+	}
+	resp, err := x.ask(call{method: head, on: m.marker})
+	if missing(err) {
+		return noSuchUpload(m.id)
+	}
+	if err != nil {
+		return err
+	}
+	if resp.Header.Get(sysmetaAborting) == "" { // otherwise somebody has not got to the end of it
+		h := http.Header{"Content-Type": {resp.Header.Get("Content-Type")}}
+		h.Set(sysmetaAborting, "yes")
+		if _, err := x.ask(call{method: put, on: m.marker, header: h}); err != nil {
+			return err
+		}
+	}
+	completed, err := x.isOf(m.id)
+	if err != nil {
+		return err
+	}
+	if !completed {
+		if err := x.deleteParts(m); err != nil {
+			return err
+		}
+	}
+	if _, err := x.ask(call{method: remove, on: m.marker}); err != nil && !missing(err) {
+		return err
+	}
+	if completed {
+		return noSuchUpload(m.id)
+	}
+	return x.finish(http.StatusNoContent)
+}
+
+// isOf says whether the object was made by the upload.
+func (x *exchange) isOf(id string) (bool, error) {
+	resp, err := x.ask(call{method: head, on: x.resource, header: http.Header{"X-Newest": {"true"}}})
+	if missing(err) {
+		return false, nil
+	}
+	return err == nil && resp.Header.Get(sysmetaUpload) == id, err
+}
+
+// deleteParts deletes the parts of an upload.
+func (x *exchange) deleteParts(m *multipart) error {
+	for marker := ""; ; {
+		page, err := x.partsPage(m, marker)
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
+			marker, _ = e.Name()
+			_, err := x.ask(call{method: remove, on: resource{bucket: m.marker.bucket, key: marker}})
+			if err != nil && !missing(err) {
+				return s3err.ServiceUnavailable.With().Because(err)
+			}
+		}
+		if len(page) == 0 {
+			return nil
+		}
+	}
+}
+
+// pageQuery asks for a page of a listing, as long as they get.
+func (x *exchange) pageQuery(prefix, delimiter, marker string) url.Values {
+	return url.Values{
+		"prefix": {prefix}, "delimiter": {delimiter}, "marker": {marker}, "limit": {strconv.Itoa(x.limits.ContainerListingLimit)},
+	}
+}

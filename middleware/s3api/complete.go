@@ -1,0 +1,295 @@
+package s3api
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/checksum"
+	"github.com/apus-storage/apus/internal/meta"
+	"github.com/apus-storage/apus/internal/timestamp"
+	"github.com/apus-storage/apus/middleware/s3api/s3err"
+)
+
+// The documents of a completion.
+type (
+	completion struct {
+		XMLName xml.Name        `xml:"CompleteMultipartUpload"`
+		Parts   []completedPart `xml:"Part"`
+	}
+	completedPart struct {
+		Number    int    `xml:"PartNumber"`
+		ETag      string `xml:"ETag"`
+		CRC32     string `xml:"ChecksumCRC32"`
+		CRC32C    string `xml:"ChecksumCRC32C"`
+		CRC64NVME string `xml:"ChecksumCRC64NVME"`
+		SHA1      string `xml:"ChecksumSHA1"`
+		SHA256    string `xml:"ChecksumSHA256"`
+	}
+	completedXML struct {
+		XMLName  xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
+		Location string   `xml:"Location"`
+		Bucket   string   `xml:"Bucket"`
+		Key      string   `xml:"Key"`
+		ETag     string   `xml:"ETag"`
+		checksumXML
+		ChecksumType string `xml:"ChecksumType,omitempty"`
+	}
+)
+
+// sums are the checksums that the client names for the part.
+func (p completedPart) sums() *checksumXML {
+	return &checksumXML{p.CRC32, p.CRC32C, p.CRC64NVME, p.SHA1, p.SHA256}
+}
+
+// An order is what a completion makes: the parts, and the ETag of the object.
+type order struct {
+	*multipart
+	parts []completedPart
+	etag  string
+}
+
+// completeUpload makes an object of parts. Whoever repeats a completion, since he has not heard of its end, is told the same
+// again.
+func (x *exchange) completeUpload() error {
+	h := http.Header{}
+	if err := x.writeConditions(h); err != nil {
+		return err
+	}
+	m, err := x.multipart()
+	if err != nil {
+		return err
+	}
+	gone := x.locate(m, false)
+	if gone != nil && !errors.Is(gone, s3err.NoSuchUpload) {
+		return gone
+	}
+	o, err := x.readOrder(m)
+	if err != nil {
+		return err
+	}
+	if gone != nil {
+		doc, err := x.completedBefore(o, gone)
+		if err != nil {
+			return err
+		}
+		return x.document(doc)
+	}
+	if t, err := timestamp.Parse(m.header.Get("X-Timestamp")); err == nil && !t.Time().Before(x.clock.Now()) {
+		// The marker could not be deleted at the end.
+		return s3err.ServiceUnavailable.With().Because(errors.New("the upload was begun in the future"))
+	}
+	m.describe(h)
+	h.Set(sysmetaUpload, m.id)
+	h.Set(sysmetaETag, o.etag)
+	// The hash itself is filled in by whoever stores the manifest.
+	h.Set(meta.OverrideName("etag"), "; "+keyETag+"="+o.etag)
+	h.Set("Accept", "application/json")
+	body := o.manifest()
+	c := call{
+		method: put, on: x.resource, header: h, body: bytes.NewReader(body), length: int64(len(body)),
+		query: url.Values{"multipart-manifest": {"put"}, "heartbeat": {"on"}},
+	}
+	return x.carryThrough(c, o)
+}
+
+// readOrder reads what the client wants to be made of which parts.
+func (x *exchange) readOrder(m *multipart) (*order, error) {
+	plain := *x // checksums in the head are those of the object, not of this document
+	r := *x.r
+	r.Header = x.r.Header.Clone()
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") {
+			delete(r.Header, name)
+		}
+	}
+	plain.r = &r
+	body, err := plain.read(x.op.max)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) == 0 {
+		return nil, s3err.InvalidRequest.Say("You must specify at least one part")
+	}
+	var doc completion
+	if err := parseXML(body, &doc); err != nil {
+		return nil, err
+	}
+	if len(doc.Parts) == 0 {
+		return nil, s3err.MalformedXML.With()
+	}
+	sum := md5.New()
+	before := 0
+	for i := range doc.Parts {
+		p := &doc.Parts[i]
+		p.ETag = strings.Trim(strings.TrimSpace(p.ETag), `"`)
+		binary, err := hex.DecodeString(p.ETag)
+		switch {
+		case p.Number < 1 || p.ETag == "":
+			return nil, s3err.MalformedXML.With()
+		case p.Number <= before:
+			return nil, s3err.InvalidPartOrder.With("UploadId", m.id)
+		case err != nil || len(binary) != md5.Size || p.ETag != strings.ToLower(p.ETag):
+			return nil, m.invalidPart(*p)
+		}
+		before = p.Number
+		sum.Write(binary)
+	}
+	return &order{multipart: m, parts: doc.Parts, etag: hex.EncodeToString(sum.Sum(nil)) + "-" + strconv.Itoa(len(doc.Parts))}, nil
+}
+
+func (m *multipart) invalidPart(p completedPart) error {
+	return s3err.InvalidPart.With("UploadId", m.id, "PartNumber", strconv.Itoa(p.Number), "ETag", p.ETag)
+}
+
+// describe adds what the marker says of the object.
+func (m *multipart) describe(h http.Header) {
+	for _, name := range []string{"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires",
+		"X-Robots-Tag", "X-Delete-At"} {
+		if v := m.header.Get(name); v != "" {
+			h.Set(name, v)
+		}
+	}
+	for name, values := range m.header {
+		if strings.HasPrefix(name, "X-Object-Meta-") {
+			h[name] = values
+		}
+	}
+	if v := m.header.Get(sysmetaMarkerACL); v != "" {
+		h.Set(sysmetaACL, v)
+	}
+	contentType := m.header.Get(sysmetaType)
+	switch m.header.Get(sysmetaHasType) {
+	case "yes":
+	case "": // by an old version of OpenStack Swift
+		contentType = m.header.Get("Content-Type")
+	default:
+		contentType = ""
+	}
+	if contentType == "" {
+		contentType = "binary/octet-stream"
+	}
+	h.Set("Content-Type", contentType)
+}
+
+// manifest is the document that makes a static large object of the parts.
+func (o *order) manifest() []byte {
+	type segment struct {
+		Path string `json:"path"`
+		ETag string `json:"etag"`
+	}
+	segments := make([]segment, len(o.parts))
+	for i, p := range o.parts {
+		on := o.part(p.Number)
+		segments[i] = segment{"/" + on.bucket + "/" + on.key, p.ETag}
+	}
+	body, _ := json.Marshal(segments) // strings alone do not fail
+	return body
+}
+
+// completedBefore is the answer to a completion of an upload that is not under way: if the object is the one that it would
+// make, all is done.
+func (x *exchange) completedBefore(o *order, gone error) (*completedXML, error) {
+	resp, err := x.ask(call{method: head, on: x.resource})
+	switch {
+	case missing(err):
+		return nil, gone
+	case err != nil:
+		return nil, err
+	case resp.Header.Get(sysmetaUpload) != o.id || resp.Header.Get(sysmetaETag) != o.etag:
+		return nil, gone
+	}
+	a := fromSwift(resp.Header)
+	setAmz(x.w.Header(), "x-amz-version-id", a.version)
+	return x.completed(o, a.checksum), nil
+}
+
+// completed is the answer to a completion.
+func (x *exchange) completed(o *order, sum string) *completedXML {
+	scheme := "http://"
+	if x.r.TLS != nil {
+		scheme = "https://"
+	}
+	doc := &completedXML{
+		Location: scheme + x.r.Host + apipath.Quote(x.r.URL.Path), Bucket: x.bucket, Key: x.key, ETag: `"` + o.etag + `"`,
+	}
+	if a, value, kind, ok := parseStoredChecksum(sum); ok {
+		doc.set(a, value)
+		doc.ChecksumType = kind
+	}
+	return doc
+}
+
+// parseStoredChecksum takes apart what storedChecksum has written.
+func parseStoredChecksum(stored string) (a checksum.Algorithm, value, kind string, ok bool) {
+	sum, kind, _ := strings.Cut(stored, ";")
+	name, value, ok := strings.Cut(sum, "=")
+	a, err := checksum.Parse(name)
+	return a, value, kind, ok && err == nil
+}
+
+// settle ends an upload whose object has been stored. If it was aborted in the meantime the object goes: parts of it may have
+// been deleted.
+func (x *exchange) settle(o *order, stored http.Header) error {
+	err := x.locate(o.multipart, true)
+	if err == nil {
+		_, err = x.ask(call{method: remove, on: o.marker})
+		if missing(err) {
+			err = nil // a completion at the same time has got here first; an abort would not have deleted it yet
+		}
+		return err
+	}
+	if !errors.Is(err, s3err.NoSuchUpload) {
+		return err
+	}
+	whole, lost := x.whole(o)
+	if lost != nil || whole {
+		return lost
+	}
+	on := resource{bucket: x.bucket, key: x.key, version: stored.Get("X-Object-Version-Id")}
+	resp, e := x.ask(call{method: head, on: on})
+	if e == nil && resp.Header.Get(sysmetaUpload) == o.id {
+		_, e = x.delete(on)
+	}
+	if e != nil && !missing(e) {
+		return e
+	}
+	return err
+}
+
+// whole says whether the upload was ended by a completion: then all parts are there. An abort deletes them before the marker,
+// and the marker says so until then.
+func (x *exchange) whole(o *order) (bool, error) {
+	probe := *o.multipart
+	resp, err := x.try(call{method: head, on: probe.marker, header: http.Header{"X-Newest": {"true"}}})
+	if err != nil {
+		return false, err
+	}
+	if resp.OK() {
+		return false, nil // it is marked
+	}
+	for _, p := range o.parts {
+		resp, err := x.ask(call{method: head, on: o.part(p.Number), header: http.Header{"X-Newest": {"true"}}})
+		switch {
+		case missing(err):
+			return false, nil
+		case err != nil:
+			return false, err
+		case fromSwift(resp.Header).etag != p.ETag:
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// patience is how long a completion may take before the client is kept waiting with white space, and so has been told 200.
+const patience = 10 * time.Second
