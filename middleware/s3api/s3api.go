@@ -28,8 +28,8 @@
 //   - No body is read before the request is authenticated and allowed; one whose signature or checksum is wrong breaks off
 //     before its end and is not stored.
 //
-// It must stand to the left of the auth filter, with nothing in between that changes paths, and of slo and versioned_writes, and of formpost, which takes every form that reaches it;
-// and to the right of the gatekeeper.
+// It must stand to the left of the auth filter, with nothing in between that changes paths, of slo and versioned_writes, and of
+// formpost, which takes every form that reaches it; and to the right of the gatekeeper.
 package s3api
 
 import (
