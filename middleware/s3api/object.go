@@ -291,6 +291,7 @@ func (x *exchange) putObject() error {
 	a := fromSwift(resp.Header)
 	out := x.w.Header()
 	out["ETag"] = a.header["ETag"]
+	out["Last-Modified"] = a.header["Last-Modified"]
 	setAmz(out, "x-amz-version-id", a.version)
 	if v, ok := u.checksum(); ok {
 		showChecksum(out, storedChecksum(v, checksum.FullObject))
