@@ -71,6 +71,9 @@ type State struct {
 	// manifests are not looked into, targets of links not checked. Set by container_sync; read by slo and symlink.
 	AsStored bool
 
+	// Manifest is the say that a filter has in the large object that the request stores. Set by s3api; read by slo.
+	Manifest *Manifest
+
 	// Lookups is where HEADs of accounts and containers go whose answers are for the cluster itself: to the app, by way of
 	// the rightmost proxy-logging, so that each has its line in the access log. Set by the pipeline; used by lookup. Nil
 	// in a pipeline without a log: they go to the rest of the pipeline as it is seen by who asks.
@@ -79,9 +82,6 @@ type State struct {
 	// LookupSource names, in the HEAD that a filter's lookup makes, that filter, so that the lookups which answering it
 	// takes are the filter's as well. Set and read by lookup.
 	LookupSource string
-
-	// Manifest is the say that a filter has in the large object that the request stores. Set by s3api; read by slo.
-	Manifest *Manifest
 
 	// RelativeLocation asks for redirects within the cluster: an absolute Location loses scheme and host. Set by filters
 	// that redirect to a resource of the same account; read by gatekeeper.

@@ -43,8 +43,12 @@ func (x *exchange) abortUpload() error {
 	if completed {
 		return noSuchUpload(m.id)
 	}
+	x.w.Header().Set("Content-Type", typeNothing)
 	return x.finish(http.StatusNoContent)
 }
+
+// typeNothing is the type of answers without a body, as OpenStack Swift has it.
+const typeNothing = "text/html; charset=UTF-8"
 
 // isOf says whether the object was made by the upload.
 func (x *exchange) isOf(id string) (bool, error) {

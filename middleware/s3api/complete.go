@@ -219,8 +219,12 @@ func (x *exchange) completed(o *order, sum string) *completedXML {
 	if x.r.TLS != nil {
 		scheme = "https://"
 	}
+	host := x.r.Host
+	if p := strings.Split(host, ":"); len(p) == 3 && host[0] != '[' {
+		host = p[0] + ":" + p[1] // old SDKs write the port twice
+	}
 	doc := &completedXML{
-		Location: scheme + x.r.Host + apipath.Quote(x.r.URL.Path), Bucket: x.bucket, Key: x.key, ETag: `"` + o.etag + `"`,
+		Location: scheme + host + apipath.Quote(x.r.URL.Path), Bucket: x.bucket, Key: x.key, ETag: `"` + o.etag + `"`,
 	}
 	if a, value, kind, ok := parseStoredChecksum(sum); ok {
 		doc.set(a, value)

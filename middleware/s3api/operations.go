@@ -92,7 +92,6 @@ var operations = slices.Concat([]operation{
 	{"DeleteObject", object, remove, "", need{bucket, write}, 0, supported, "", (*exchange).deleteObject},
 	{"GetObjectAcl", object, get, "acl", need{object, readACP}, 0, supported, "", (*exchange).getACL},
 	{"PutObjectAcl", object, put, "acl", need{object, writeACP}, aclDocument, supported, "501 without s3_acl: objects have no ACLs in Swift", (*exchange).putACL},
-
 }, multipartOperations, refusedOperations)
 
 // route is what an operation is found by.

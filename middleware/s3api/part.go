@@ -68,7 +68,10 @@ func (x *exchange) uploadPart() error {
 		return err
 	}
 	out := x.w.Header()
-	out["ETag"] = fromSwift(resp.Header).header["ETag"]
+	for _, name := range []string{"ETag", "Last-Modified"} {
+		out[name] = fromSwift(resp.Header).header[name]
+	}
+	out.Set("Content-Type", typeNothing)
 	if v, ok := u.checksum(); ok {
 		out[v.Algorithm.Header()] = []string{v.String()}
 	} else if computed != nil {

@@ -110,10 +110,10 @@ func (c *Config) Validate() error {
 		{c.MaxBucketListing > 0, "max_bucket_listing", "must be above 0"},
 		{c.MaxMultiDeleteObjects > 0, "max_multi_delete_objects", "must be above 0"},
 		{c.MultiDeleteConcurrency > 0 && c.MultiDeleteConcurrency <= maxDeleteConcurrency, "multi_delete_concurrency", "must be from 1 to 1000"},
-		{!strings.Contains(c.AnonymousAccount, "/"), "anonymous_account", "must be the name of an account"},
 		{c.MaxPartsListing > 0, "max_parts_listing", "must be above 0"},
 		{c.MaxUploadPartNum > 0 && c.MaxUploadPartNum <= maxPartNumber, "max_upload_part_num", "must be from 1 to 10000"},
 		{c.MinSegmentSize > 0, "min_segment_size", "must be above 0"},
+		{!strings.Contains(c.AnonymousAccount, "/"), "anonymous_account", "must be the name of an account"},
 		{c.ClockSkew.Duration > 0, "allowable_clock_skew", "must be above 0"},
 		{!slices.Contains(c.CORSPreflightAllowOrigin, "*") || len(c.CORSPreflightAllowOrigin) == 1,
 			"cors_preflight_allow_origin", "* stands for all, so it must be alone"},
@@ -133,12 +133,12 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 		return middleware.Instance{}, config.Invalid("auth_pipeline_check",
 			"no filter to the right of %s knows who has signed a request; there are %s", host.Section, strings.Join(knowsS3, ", "))
 	}
-	if at := slices.Index(host.Pipeline, "formpost"); at >= 0 && at < slices.Index(host.Pipeline, "s3api") {
-		host.Log.Warn("forms that post S3 objects end at formpost: put it to the right", "filter", host.Section)
-	}
 	if c.AllowMultipartUploads && slices.Contains(host.Pipeline, "proxy") && !rightOf(host, "slo") {
 		host.Log.Warn("there is no slo to the right: multipart uploads are refused")
 		c.AllowMultipartUploads = false
+	}
+	if at := slices.Index(host.Pipeline, "formpost"); at >= 0 && at < slices.Index(host.Pipeline, "s3api") {
+		host.Log.Warn("forms that post S3 objects end at formpost: put it to the right", "filter", host.Section)
 	}
 	f := &filter{
 		config: c, clock: host.Clock, log: host.Log, limits: host.Cluster.Limits, keys: sigv4.NewKeys(1000),

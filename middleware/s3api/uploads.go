@@ -60,6 +60,9 @@ func (x *exchange) listUploads() error {
 	if err := s.run(x); err != nil {
 		return err
 	}
+	if len(l.Uploads)+len(l.CommonPrefixes) < 2 && !l.IsTruncated {
+		l.NextKeyMarker, l.NextIDMarker = "", "" // as OpenStack Swift has it
+	}
 	l.KeyMarker, l.NextKeyMarker = p.name(l.KeyMarker), p.name(l.NextKeyMarker)
 	return x.document(l)
 }
