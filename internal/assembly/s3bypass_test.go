@@ -240,3 +240,41 @@ func setACL(t *testing.T, base, token, container, read, write string) {
 		t.Fatalf("set the ACL of %s: %v", container, resp.Status)
 	}
 }
+
+// TestChecksumsAreOfTheirBytes copies a range by the Swift API, which copies system metadata too: the checksum of the whole must
+// not be taken for that of the range.
+func TestChecksumsAreOfTheirBytes(t *testing.T) {
+	_, base := start(t, EmbeddedOptions{Config: "../../etc/functional-test.toml"})
+	u := s3Users{t, base}
+	do := func(method, target, body string, header ...string) s3Answer {
+		t.Helper()
+		a := u.do("test:tester", "testing", method, target, body, header...)
+		if a.code != 200 {
+			t.Fatalf("%s %s: got %d %s", method, target, a.code, a.body)
+		}
+		return a
+	}
+	const sum = "x-amz-checksum-crc32"
+	do("PUT", "/bucket", "")
+	do("PUT", "/bucket/key", "abc", sum, "NSRBwg==")
+	for name, ranges := range map[string]string{"whole": "bytes=0-2", "part": "bytes=0-1"} {
+		r, err := http.NewRequestWithContext(t.Context(), "PUT", base+"/v1/AUTH_test/bucket/"+name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Auth-Token", s3Token(t, base))
+		r.Header.Set("X-Copy-From", "bucket/key")
+		r.Header.Set("Range", ranges)
+		if a := u.send(r); a.code != 201 {
+			t.Fatalf("copy %s: got %d %s", ranges, a.code, a.body)
+		}
+	}
+	do("PUT", "/bucket/copy", "", "x-amz-copy-source", "/bucket/key")
+	for name, want := range map[string]string{"key": "NSRBwg==", "whole": "NSRBwg==", "copy": "NSRBwg==", "part": ""} {
+		for _, method := range []string{"GET", "HEAD"} {
+			if got := do(method, "/bucket/"+name, "", "x-amz-checksum-mode", "ENABLED").header.Get(sum); got != want {
+				t.Errorf("%s %s: the checksum is %q, want %q", method, name, got, want)
+			}
+		}
+	}
+}

@@ -131,9 +131,12 @@ func TestPostedFormsAreStored(t *testing.T) {
 			if got.Method+" "+got.Path != stored || got.Body != "abc" || got.BodyErr != nil {
 				t.Fatalf("%s: stored %s %s %q %v", target, got.Method, got.Path, got.Body, got.BodyErr)
 			}
+			for _, f := range got.State.Footers {
+				f(got.Header)
+			}
 			for name, want := range map[string]string{
 				"Content-Type": "image/png", "Cache-Control": "no-cache", "X-Object-Meta-Von": "=?UTF-8?B?Z3LDvMOfZQ==?=",
-				"X-Object-Meta-Name": "photo.png", sysmetaChecksum: "CRC32=NSRBwg==;FULL_OBJECT",
+				"X-Object-Meta-Name": "photo.png", sysmetaChecksum: "CRC32=NSRBwg==;FULL_OBJECT;3",
 			} {
 				if got.Header.Get(name) != want {
 					t.Errorf("%s: stored with %s: %q, want %q", target, name, got.Header.Get(name), want)
