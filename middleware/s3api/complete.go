@@ -62,7 +62,7 @@ type order struct {
 // again.
 func (x *exchange) completeUpload() error {
 	h := http.Header{}
-	if err := x.writeConditions(h); err != nil {
+	if err := x.writeConditions(h, false); err != nil {
 		return err
 	}
 	m, err := x.multipart()
