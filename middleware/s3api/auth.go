@@ -2,7 +2,6 @@ package s3api
 
 import (
 	"errors"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -108,15 +107,6 @@ func (f *filter) meantForS3(r *http.Request) bool {
 
 // notBuckets are the beginnings of paths that other filters and the proxy answer.
 var notBuckets = []string{"auth", "info", "endpoints"}
-
-// isForm says whether a request is a browser's form that uploads an object.
-func (f *filter) isForm(r *http.Request) bool {
-	if r.Method != http.MethodPost || r.Header["Authorization"] != nil {
-		return false
-	}
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return err == nil && kind == "multipart/form-data"
-}
 
 // tokens are Swift's.
 var tokens = []string{"X-Auth-Token", "X-Storage-Token", "X-Service-Token"}

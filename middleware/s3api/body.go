@@ -27,6 +27,7 @@ type upload struct {
 	length int64  // -1 if unknown
 	md5    string // Content-MD5 in hexadecimal, "" if not given; whoever stores the body has to check it
 	err    error  // why it could not be read to its end
+	n      int64  // how much of it has been read
 
 	sum     checksum.Value // given in the head
 	chunks  *awschunked.Reader
@@ -36,6 +37,7 @@ type upload struct {
 // Read reads the body, and keeps what was wrong with it: whoever reads it for us says only that it broke off.
 func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.body.Read(p)
+	u.n += int64(n)
 	if err != nil && err != io.EOF && u.err == nil {
 		u.err = brokenBody(err)
 	}
@@ -43,6 +45,9 @@ func (u *upload) Read(p []byte) (int, error) {
 }
 
 func brokenBody(err error) error {
+	if e, ok := errors.AsType[*s3err.Error](err); ok {
+		return e
+	}
 	if e, ok := errors.AsType[*awserr.Error](err); ok {
 		return s3err.From(e)
 	}

@@ -244,6 +244,7 @@ func (x *exchange) completed(o *order, sum string) *completedXML {
 // parseStoredChecksum takes apart what storedChecksum has written.
 func parseStoredChecksum(stored string) (a checksum.Algorithm, value, kind string, ok bool) {
 	sum, kind, _ := strings.Cut(stored, ";")
+	kind, _, _ = strings.Cut(kind, ";") // the size follows
 	name, value, ok := strings.Cut(sum, "=")
 	a, err := checksum.Parse(name)
 	return a, value, kind, ok && err == nil

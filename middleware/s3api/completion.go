@@ -189,7 +189,11 @@ func (k *carrier) check(segments []request.Segment, h http.Header) []request.Com
 		return []request.Complaint{{Path: path, Text: string(s3err.From(err).Code)}}
 	}
 	if k.sum != "" {
-		h.Set(sysmetaChecksum, k.sum)
+		var size int64
+		for _, s := range segments {
+			size += s.Size
+		}
+		h.Set(sysmetaChecksum, ofSize(k.sum, size))
 	}
 	return nil
 }

@@ -77,8 +77,10 @@ func (x *exchange) run() error {
 	}
 	if x.isForm(x.r) {
 		// Who asks is in the form, and so is what is checked of an operation.
-		x.op = routes[route{bucket, post, ""}]
-		return x.op.handle(x)
+		if x.op, err = x.find(); err != nil {
+			return err
+		}
+		return x.postForm()
 	}
 	if err := x.authenticate(); err != nil {
 		return err

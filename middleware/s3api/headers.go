@@ -154,6 +154,9 @@ func (a *answer) read(h http.Header) {
 	if a.etag != "" {
 		a.header["ETag"] = []string{`"` + a.etag + `"`}
 	}
+	if a.header.Get("Content-Range") == "" && !fits(a.checksum, a.size) {
+		a.checksum = ""
+	}
 	setAmz(a.header, "x-amz-version-id", a.version)
 	if a.marker {
 		a.header["x-amz-delete-marker"] = []string{"true"}
@@ -220,17 +223,25 @@ func setAmz(h http.Header, name, value string) {
 	}
 }
 
-// storedChecksum is how a checksum is kept: CRC32=base64;FULL_OBJECT.
+// storedChecksum is how a checksum is kept: CRC32=base64;FULL_OBJECT, and ;size from ofSize.
 func storedChecksum(v checksum.Value, t checksum.Type) string {
 	return string(v.Algorithm) + "=" + v.String() + ";" + string(t)
 }
 
+// ofSize binds a checksum that is kept to the size of its object. The Swift API copies system metadata with a range of an
+// object too: then it is not that of the copy.
+func ofSize(stored string, size int64) string { return stored + ";" + strconv.FormatInt(size, 10) }
+
+// fits says whether a checksum that is kept may be that of an object of this size.
+func fits(stored string, size int64) bool {
+	parts := strings.Split(stored, ";")
+	return len(parts) < 3 || parts[2] == strconv.FormatInt(size, 10)
+}
+
 // showChecksum adds a stored checksum to the headers of an answer.
 func showChecksum(h http.Header, stored string) {
-	sum, kind, ok := strings.Cut(stored, ";")
-	name, value, ok2 := strings.Cut(sum, "=")
-	a, err := checksum.Parse(name)
-	if !ok || !ok2 || err != nil {
+	a, value, kind, ok := parseStoredChecksum(stored)
+	if !ok {
 		return
 	}
 	h[a.Header()] = []string{value}

@@ -282,17 +282,17 @@ func (x *exchange) putObject() error {
 }
 
 // store sends a PUT with the client's body, and keeps its checksum with it: one in the head as it is, one in a trailer when
-// it has come.
+// it has come, and either with the size.
 func (x *exchange) store(c call, u *upload) (*swiftAnswer, error) {
-	if u.sum.Algorithm != "" {
-		c.header.Set(sysmetaChecksum, storedChecksum(u.sum, checksum.FullObject))
+	if u.sum.Algorithm != "" && c.length >= 0 {
+		c.header.Set(sysmetaChecksum, ofSize(storedChecksum(u.sum, checksum.FullObject), c.length))
 	}
 	r := x.newRequest(c)
-	if u.trailer != "" {
+	if u.trailer != "" || c.length < 0 {
 		state := request.From(r.Context())
 		state.Footers = append(state.Footers, func(footer http.Header) {
 			if v, ok := u.checksum(); ok {
-				footer.Set(sysmetaChecksum, storedChecksum(v, checksum.FullObject))
+				footer.Set(sysmetaChecksum, ofSize(storedChecksum(v, checksum.FullObject), u.n))
 			}
 		})
 	}

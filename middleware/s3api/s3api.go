@@ -28,8 +28,8 @@
 //   - No body is read before the request is authenticated and allowed; one whose signature or checksum is wrong breaks off
 //     before its end and is not stored.
 //
-// It must stand to the left of the auth filter, with nothing in between that changes paths, and of slo and versioned_writes;
-// and to the right of the gatekeeper.
+// It must stand to the left of the auth filter, with nothing in between that changes paths, of slo and versioned_writes, and of
+// formpost, which takes every form that reaches it; and to the right of the gatekeeper.
 package s3api
 
 import (
@@ -136,6 +136,9 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 	if c.AllowMultipartUploads && slices.Contains(host.Pipeline, "proxy") && !rightOf(host, "slo") {
 		host.Log.Warn("there is no slo to the right: multipart uploads are refused")
 		c.AllowMultipartUploads = false
+	}
+	if at := slices.Index(host.Pipeline, "formpost"); at >= 0 && at < slices.Index(host.Pipeline, "s3api") {
+		host.Log.Warn("forms that post S3 objects end at formpost: put it to the right", "filter", host.Section)
 	}
 	f := &filter{
 		config: c, clock: host.Clock, log: host.Log, limits: host.Cluster.Limits, keys: sigv4.NewKeys(1000),
