@@ -23,6 +23,9 @@ const (
 	creator  permission = "CREATE"
 )
 
+// answerRead is read for operations that read the object by a judged call: it is asked for when Swift has answered.
+const answerRead permission = "READ, judged by the answer"
+
 // A need is the permission that an operation needs, and whether the bucket or the object has to grant it.
 type need struct {
 	on level
@@ -84,8 +87,8 @@ var operations = slices.Concat([]operation{
 	{"PutBucketAcl", bucket, put, "acl", need{bucket, writeACP}, aclDocument, supported, "", (*exchange).putACL},
 	{"DeleteObjects", bucket, post, "delete", need{bucket, write}, deletions, supported, "", (*exchange).deleteObjects},
 
-	{"GetObject", object, get, "", need{object, read}, 0, supported, "", (*exchange).getObject},
-	{"HeadObject", object, head, "", need{object, read}, 0, supported, "", (*exchange).headObject},
+	{"GetObject", object, get, "", need{object, answerRead}, 0, supported, "", (*exchange).getObject},
+	{"HeadObject", object, head, "", need{object, answerRead}, 0, supported, "", (*exchange).headObject},
 	{"PutObject", object, put, "", need{bucket, write}, 0, supported, "CopyObject with x-amz-copy-source", (*exchange).putObject},
 	{"DeleteObject", object, remove, "", need{bucket, write}, 0, supported, "", (*exchange).deleteObject},
 	{"GetObjectAcl", object, get, "acl", need{object, readACP}, 0, supported, "", (*exchange).getACL},
