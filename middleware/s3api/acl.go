@@ -23,10 +23,6 @@ type aclMode interface {
 	// for, or the one that it has without.
 	forBucket(x *exchange, h http.Header) error
 	forObject(x *exchange, h http.Header) error
-	// forUpload does so for an upload in parts: it adds to the headers of what stands for the upload. ofUpload adds to those
-	// of the finished object what Swift says of that, by its names in lower case.
-	forUpload(x *exchange, h http.Header) error
-	ofUpload(x *exchange, upload map[string]string, h http.Header)
 	// visible says whether a bucket is to be listed among the user's.
 	visible(x *exchange, bucket string) bool
 	// owner returns who owns a bucket; ok is false if the bucket does not say.

@@ -24,12 +24,10 @@ type grantACL struct {
 
 // Where ACLs are kept. The old name is that of what the filter was called before; it counts where there is no new one.
 const (
-	bucketACL   = "X-Container-Sysmeta-S3api-Acl"
-	objectACL   = sysmetaPrefix + "Acl"
-	uploadACL   = sysmetaPrefix + "Tmpacl" // of what an upload in parts will be
-	sysmetaACL  = "s3api-acl"
-	oldACL      = "swift3-acl"
-	segmentDigs = "0123456789"
+	bucketACLHeader = "X-Container-Sysmeta-S3api-Acl"
+	objectACLHeader = sysmetaPrefix + "Acl"
+	keptACL         = "s3api-acl"
+	keptOldACL      = "swift3-acl"
 )
 
 // check asks for the ACL and whether it allows.
@@ -89,10 +87,10 @@ func (m grantACL) ofBucket(x *exchange, name string) (s3acl.ACL, error) {
 
 // containerACL returns what is stored with a container.
 func containerACL(info *lookup.Container) string {
-	if text, ok := info.Sysmeta[sysmetaACL]; ok {
+	if text, ok := info.Sysmeta[keptACL]; ok {
 		return text
 	}
-	return info.Sysmeta[oldACL]
+	return info.Sysmeta[keptOldACL]
 }
 
 // ofObject returns the ACL of an object, or of a version of it, and what Swift says of that. Whether an object is there is
@@ -126,9 +124,9 @@ func answerACL(h http.Header) (text string, ok bool) {
 		name = strings.ToLower(name)
 		switch {
 		case len(values) == 0:
-		case name == strings.ToLower(objectACL):
+		case name == strings.ToLower(objectACLHeader):
 			return values[0], true
-		case name == "x-object-sysmeta-"+oldACL:
+		case name == "x-object-sysmeta-"+keptOldACL:
 			text, ok = values[0], true
 		}
 	}
@@ -199,50 +197,38 @@ func (r resource) covers(on resource) bool {
 		// key/upload/number: no other key's parts are called so.
 		rest, ok := strings.CutPrefix(on.key, r.key+"/")
 		upload, number, both := strings.Cut(rest, "/")
-		return ok && both && r.key != "" && upload != "" && number != "" && strings.Trim(number, segmentDigs) == ""
+		return ok && both && r.key != "" && upload != "" && number != "" && strings.Trim(number, "0123456789") == ""
 	}
 	return false
 }
 
 func (m grantACL) forBucket(x *exchange, h http.Header) error {
-	a, _, err := m.wanted(x, s3acl.Owners{Own: x.user(), Bucket: x.user()})
+	a, err := m.wanted(x, s3acl.Owners{Own: x.user(), Bucket: x.user()})
 	if err == nil {
-		h.Set(bucketACL, a.Encode())
+		h.Set(bucketACLHeader, a.Encode())
 	}
 	return err
 }
 
-func (m grantACL) forObject(x *exchange, h http.Header) error { return m.store(x, h, objectACL) }
-func (m grantACL) forUpload(x *exchange, h http.Header) error { return m.store(x, h, uploadACL) }
-
-// store puts the ACL of a new object into the header.
-func (m grantACL) store(x *exchange, h http.Header, name string) error {
+func (m grantACL) forObject(x *exchange, h http.Header) error {
 	its, err := m.ofBucket(x, x.bucket)
 	if err != nil {
 		return err
 	}
-	a, _, err := m.wanted(x, s3acl.Owners{Own: x.user(), Bucket: its.Owner})
+	a, err := m.wanted(x, s3acl.Owners{Own: x.user(), Bucket: its.Owner})
 	if err == nil {
-		h.Set(name, a.Encode())
+		h.Set(objectACLHeader, a.Encode())
 	}
 	return err
 }
 
 // wanted is the ACL that the client's headers ask for. Without a word what is new is private.
-func (m grantACL) wanted(x *exchange, o s3acl.Owners) (a s3acl.ACL, given bool, err error) {
-	a, given, err = s3acl.FromHeaders(x.r.Header, o)
+func (m grantACL) wanted(x *exchange, o s3acl.Owners) (s3acl.ACL, error) {
+	a, given, err := s3acl.FromHeaders(x.r.Header, o)
 	if err == nil && !given {
 		a = s3acl.Private(o.Own)
 	}
-	return a, given, err
-}
-
-func (m grantACL) ofUpload(x *exchange, upload map[string]string, h http.Header) {
-	text := upload[strings.ToLower(uploadACL)]
-	if text == "" {
-		text = s3acl.Private(x.user()).Encode() // begun when there were no ACLs
-	}
-	h.Set(objectACL, text)
+	return a, err
 }
 
 func (m grantACL) visible(x *exchange, name string) bool {

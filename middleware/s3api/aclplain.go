@@ -20,8 +20,6 @@ func (plainACL) judge(*exchange, resource, int, http.Header) error   { return ni
 func (plainACL) authorize(*exchange, call) func(*http.Request) error { return nil }
 func (plainACL) visible(*exchange, string) bool                      { return true }
 func (plainACL) owner(*lookup.Container) (string, bool)              { return "", false }
-func (p plainACL) forUpload(x *exchange, h http.Header) error        { return p.forObject(x, h) }
-func (plainACL) ofUpload(*exchange, map[string]string, http.Header)  {}
 
 func (plainACL) forObject(x *exchange, _ http.Header) error {
 	if err := noGrants(x.r.Header); err != nil {

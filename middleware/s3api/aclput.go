@@ -38,7 +38,7 @@ func (m grantACL) put(x *exchange) error {
 	if object != nil {
 		err = x.rewrite(object, a.Encode())
 	} else {
-		_, err = x.ask(call{method: post, on: resource{bucket: x.bucket}, header: http.Header{bucketACL: {a.Encode()}}})
+		_, err = x.ask(call{method: post, on: resource{bucket: x.bucket}, header: http.Header{bucketACLHeader: {a.Encode()}}})
 	}
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (x *exchange) rewrite(object *swiftAnswer, acl string) error {
 	if a.large {
 		return x.rewriteLarge(on, a, acl)
 	}
-	h := http.Header{objectACL: {acl}, "X-Copy-From": {on.quoted()}, "Content-Length": {"0"}}
+	h := http.Header{objectACLHeader: {acl}, "X-Copy-From": {on.quoted()}, "Content-Length": {"0"}}
 	query := url.Values{}
 	if a.swift["x-object-manifest"] != "" {
 		query.Set("multipart-manifest", "get")
@@ -142,7 +142,7 @@ func (x *exchange) rewriteLarge(on resource, a *answer, acl string) error {
 	if v := was.swift[strings.ToLower(sysmetaETag)]; v != "" {
 		h.Set(override, "; s3_etag="+v)
 	}
-	h.Set(objectACL, acl)
+	h.Set(objectACLHeader, acl)
 	_, err = x.ask(call{
 		method: put, on: on, header: h, query: url.Values{"multipart-manifest": {"put"}},
 		body: bytes.NewReader(manifest.Body), length: int64(len(manifest.Body)),
