@@ -85,7 +85,7 @@ var operations = slices.Concat([]operation{
 	{"PutBucketVersioning", bucket, put, "versioning", need{bucket, owner}, smallDocument, supported, "MFA delete is refused; 501 without object versioning", (*exchange).putVersioning},
 	{"GetBucketAcl", bucket, get, "acl", need{bucket, readACP}, 0, supported, "", (*exchange).getACL},
 	{"PutBucketAcl", bucket, put, "acl", need{bucket, writeACP}, aclDocument, supported, "", (*exchange).putACL},
-	{"DeleteObjects", bucket, post, "delete", need{bucket, write}, deletions, supported, "", (*exchange).deleteObjects},
+	{"DeleteObjects", bucket, post, "delete", need{}, deletions, supported, "whether it is allowed is said for each object", (*exchange).deleteObjects},
 
 	{"GetObject", object, get, "", need{object, answerRead}, 0, supported, "", (*exchange).getObject},
 	{"HeadObject", object, head, "", need{object, answerRead}, 0, supported, "", (*exchange).headObject},
