@@ -7,20 +7,11 @@ import (
 	"testing"
 
 	"github.com/apus-storage/apus/internal/replay"
-	"github.com/apus-storage/apus/middleware/s3api"
 )
 
 // TestGrantsAreThoseOfSwift replays what testdata/acl_record.py recorded of OpenStack Swift's s3api with s3_acl.
 func TestGrantsAreThoseOfSwift(t *testing.T) {
 	replay.Run(t, replay.Conversation{File: "testdata/acl.json", Reduce: reduced, AtLeast: 250, Ignore: notCompared})
-}
-
-// TestGrantsOfUploadsAreThoseOfSwift does so for uploads in parts.
-func TestGrantsOfUploadsAreThoseOfSwift(t *testing.T) {
-	if !s3api.TakesUploads {
-		t.Skip("uploads in parts are refused")
-	}
-	replay.Run(t, replay.Conversation{File: "testdata/acl-multipart.json", Reduce: reduced, Ignore: notCompared})
 }
 
 var notCompared = map[string]string{
