@@ -231,6 +231,7 @@ func TestObjectHeaders(t *testing.T) {
 	want := http.Header{
 		"Etag": {"tag"}, "Content-Type": {"text/x; charset=utf-8"}, "X-Timestamp": {"1700000000.00000"}, "Content-Length": {"5"}, "Accept-Ranges": {"bytes"},
 		"Last-Modified": {"Tue, 14 Nov 2023 22:13:20 GMT"}, "X-Backend-Timestamp": {"1700000000.00000"}, "X-Object-Meta-A": {"b"},
+		"X-Backend-Storage-Policy-Index": {"0"},
 	}
 	if got := w.Header(); !maps.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("got %v, want %v", got, want)
@@ -242,6 +243,20 @@ func TestObjectHeaders(t *testing.T) {
 	for _, name := range []string{"X-Open-Expired", "Te", "X-Object-Sysmeta-Evil", "X_object-Sysmeta-Evil", "X_Object-Sysmeta-Evil"} {
 		if _, ok := r.Header[name]; ok {
 			t.Errorf("sent %s", name)
+		}
+	}
+}
+
+// TestFiltersLearnThePolicy wants it from every answer that an object's container had a say in: the log counts by it.
+func TestFiltersLearnThePolicy(t *testing.T) {
+	f := newFakeCluster(t, 3, testCluster(t), nil)
+	f.ok()
+	for _, c := range []struct{ method, target, want string }{
+		{"GET", "/v1/a/c/o", "0"}, {"HEAD", "/v1/a/c/o", "0"}, {"PUT", "/v1/a/c/o", "0"}, {"POST", "/v1/a/c/o", "0"},
+		{"DELETE", "/v1/a/c/o", "0"}, {"GET", "/v1/a/c/none", "0"}, {"GET", "/v1/a/none/o", "0"}, {"PUT", "/v1/a/c", ""}, {"POST", "/v1/a", ""},
+	} {
+		if got := f.do(c.method, c.target, "").Header().Get("X-Backend-Storage-Policy-Index"); got != c.want {
+			t.Errorf("%s %s: policy %q, want %q", c.method, c.target, got, c.want)
 		}
 	}
 }

@@ -26,6 +26,8 @@ type exchange struct {
 	state *request.State
 	path  apipath.Path
 	noun  controller
+	// policy is the index of the object's policy, once it is known. Filters learn it from the answer, whatever that is.
+	policy string
 }
 
 // response is what a handler answers.
@@ -428,6 +430,9 @@ func (x *exchange) send(resp *response) {
 	h := x.w.Header()
 	for k, v := range resp.header {
 		h[k] = v
+	}
+	if x.policy != "" {
+		h[headerPolicy] = []string{x.policy}
 	}
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // a node that gave none has none: net/http is not to guess

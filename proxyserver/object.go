@@ -51,6 +51,7 @@ func (x *exchange) locate() (*place, error) {
 	if !ok || !known {
 		return nil, reply.Raw(http.StatusServiceUnavailable, "Unknown Storage Policy")
 	}
+	x.policy = p.Index.String()
 	live, err := x.rings.Object(p.Index)
 	if err != nil {
 		return nil, err
@@ -99,9 +100,10 @@ func (x *exchange) getObject() (*response, error) {
 	return resp, nil
 }
 
-// withoutSwiftParams drops a last parameter of a content type that is Swift's own.
+// withoutSwiftParams drops a last parameter of a content type that is for listings. Swift's other one, which marks a
+// deletion, is the type's meaning.
 func withoutSwiftParams(contentType string) string {
-	if i := strings.LastIndexByte(contentType, ';'); strings.HasPrefix(strings.TrimLeft(contentType[i+1:], " \t"), "swift_") {
+	if i := strings.LastIndexByte(contentType, ';'); strings.HasPrefix(strings.TrimLeft(contentType[i+1:], " \t"), "swift_bytes=") {
 		return strings.TrimRight(contentType[:i], " \t")
 	}
 	return contentType

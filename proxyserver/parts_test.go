@@ -31,6 +31,7 @@ func FuzzQuery(f *testing.F) {
 func TestWithoutSwiftParams(t *testing.T) {
 	for in, want := range map[string]string{
 		"a/b; charset=x": "a/b; charset=x", "a/b;swift_bytes=5": "a/b", "a/b; charset=x ; swift_bytes=5": "a/b; charset=x", "a/b;swift_bytes=5;c=d": "a/b;swift_bytes=5;c=d",
+		"application/x-deleted;swift_versions_deleted=1": "application/x-deleted;swift_versions_deleted=1",
 	} {
 		if got := withoutSwiftParams(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)

@@ -43,6 +43,7 @@ import (
 )
 
 // Patience is how long one action may take. On a machine that is busy with other tests a browser needs many seconds for
+// what else takes none.
 const Patience = 2 * time.Minute
 
 // mandatory is the environment variable that makes a missing browser a failure.

@@ -166,3 +166,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestWordsOfAList(t *testing.T) {
+	for name, tc := range map[string]struct {
+		list List
+		want []string
+	}{
+		"none":             {nil, []string{}},
+		"cut at commas":    {List{"a", "b"}, []string{"a", "b"}},
+		"blanks in a text": {List{"a  b", " c"}, []string{"a", "b", "c"}},
+	} {
+		if diff := cmp.Diff(tc.want, tc.list.Words()); diff != "" {
+			t.Errorf("%s: -want +got\n%s", name, diff)
+		}
+	}
+}

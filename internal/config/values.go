@@ -86,6 +86,15 @@ func SplitList(s string) List {
 	return l
 }
 
+// Words cuts at blanks too, for the options that Swift separates with blanks. Without any it is empty, not nil.
+func (l List) Words() []string {
+	out := strings.Fields(strings.Join(l, " "))
+	if out == nil {
+		out = []string{} // which is [] in /info
+	}
+	return out
+}
+
 // ParseBool reads Swift's words for yes and no. Anything but those is an error, where Swift would silently take it
 // for no.
 func ParseBool(s string) (bool, error) {

@@ -74,8 +74,8 @@ func (o Options) add(t reflect.Type) {
 		switch {
 		case f.Anonymous && tag == "" && f.Type.Kind() == reflect.Struct:
 			o.add(f.Type)
-		case tag == "" || tag == "-" || f.Type == reflect.TypeFor[map[string]config.Section]():
-			// Not an option: a table has a plan of its own.
+		case tag == "" || tag == "-" || f.Tag.Get("refused") == "true" || f.Type == reflect.TypeFor[map[string]config.Section]():
+			// Not an option: a table has a plan of its own, and what is refused is only there to say why.
 		case strings.Contains(tag, "*") && f.Type.Kind() == reflect.Map:
 			o[tag] = typeOf(tag, f.Type.Elem())
 		default:
@@ -118,6 +118,8 @@ func needless(key string) string {
 	switch key {
 	case "servers_per_port":
 		return "not needed: one process serves all devices"
+	case "profile_module":
+		return "not needed: the profiler is Go's own"
 	case "eventlet_debug":
 		return "not needed: there is no eventlet"
 	case "user":

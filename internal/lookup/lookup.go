@@ -1,6 +1,6 @@
 // Package lookup answers what filters and controllers keep asking about accounts and containers: does it exist, what
 // are its ACLs, policy, quotas, keys. An answer is found, in this order, in the request's own state, in the shared
-// cache, or by a HEAD to the rest of the pipeline.
+// cache, or by a HEAD: to the app by way of the access log, if the pipeline has one, else to the rest of the pipeline.
 //
 // The cache's keys and JSON are Swift's, so proxies of both kinds share one memcached. The proxy's controllers fill it
 // ([StoreAccount], [StoreContainer]) whenever they see a HEAD or GET pass, and clear it ([Forget]) after a write.
@@ -10,6 +10,7 @@ package lookup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -110,6 +111,18 @@ type CORS struct {
 // Exists says whether the status is a success.
 func (c *Container) Exists() bool { return c.Status >= 200 && c.Status < 300 }
 
+// SigningKeys returns the keys in the metadata of an account or container with which its owner signs URLs and forms. An
+// empty one is none: anybody could sign with it.
+func SigningKeys(meta map[string]string) []string {
+	var keys []string
+	for _, name := range []string{"temp-url-key", "temp-url-key-2"} {
+		if key := meta[name]; key != "" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // AccountKey is the cache's key of an account's info.
 func AccountKey(account string) string { return "account/" + account }
 
@@ -117,7 +130,7 @@ func AccountKey(account string) string { return "account/" + account }
 func ContainerKey(account, container string) string { return "container/" + account + "/" + container }
 
 // Subrequest is the HEAD that a lookup makes when nobody knows. Next is the rest of the pipeline as the asking filter
-// sees it; Source its code in the log.
+// sees it, for pipelines that have no access log; Source its code in the log.
 type Subrequest struct {
 	Next   http.Handler
 	Source string
@@ -158,15 +171,31 @@ func GetContainer(r *http.Request, sub Subrequest, account, container string) *C
 	return c
 }
 
-func (s Subrequest) head(r *http.Request, p apipath.Path, source string) *subreq.Response {
-	if s.Source != "" {
-		source = s.Source
+// UsedBytes returns the bytes in a container, given its info, with those of the versions of its objects: they are in
+// another container, which its metadata names.
+func UsedBytes(r *http.Request, sub Subrequest, account string, c *Container) int64 {
+	n := c.Bytes.Int()
+	hidden, _, _ := strings.Cut(apipath.Unquote(c.Sysmeta["versions-container"]), "/")
+	if hidden != "" {
+		n += GetContainer(r, sub, account, hidden).Bytes.Int()
 	}
-	h := http.Header{}
+	return n
+}
+
+func (s Subrequest) head(r *http.Request, p apipath.Path, source string) *subreq.Response {
+	state := request.From(r.Context())
+	filter := cmp.Or(s.Source, state.LookupSource)
+	source = cmp.Or(filter, source)
+	h := http.Header{"User-Agent": {"Swift"}}
 	h["X-Backend-Allow-Reserved-Names"] = []string{"true"} // it is on the caller to keep the result private
 	head := subreq.New(r, subreq.Options{Method: http.MethodHead, Path: p.String(), Header: h, Source: source, PreAuthed: true})
+	request.From(head.Context()).LookupSource = filter
 	head.Header.Del("Origin") // a lookup is no cross-origin request; serving one takes a lookup
-	resp, err := subreq.Small(s.Next, head, 0)
+	next := s.Next
+	if state.Lookups != nil {
+		next = state.Lookups
+	}
+	resp, err := subreq.Small(next, head, 0)
 	if err != nil {
 		resp.Code = http.StatusServiceUnavailable
 	}

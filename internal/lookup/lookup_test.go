@@ -3,6 +3,7 @@ package lookup
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -106,6 +107,38 @@ func TestLookupAsksOnceAndAsNobody(t *testing.T) {
 	}
 }
 
+// TestLookupsGoByWayOfTheLog has a lookup of a container, which takes one of its account.
+func TestLookupsGoByWayOfTheLog(t *testing.T) {
+	for _, tc := range []struct {
+		name, source string
+		want         []string
+	}{
+		{"a filter's", "CQ", []string{"/v1/a CQ", "/v1/a/c CQ"}},
+		{"the proxy's own", "", []string{"/v1/a GET_ACCOUNT_INFO", "/v1/a/c GET_CONTAINER_INFO"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []string
+			r, state := newRequest(nil)
+			r.Header = header("User-Agent", "curl/8")
+			state.Lookups = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v1/a/c" {
+					GetAccount(r, Subrequest{}, "a") // as the proxy does
+				}
+				if ua := r.Header.Get("User-Agent"); ua != "Swift" {
+					t.Errorf("%s comes from %q", r.URL, ua)
+				}
+				got = append(got, r.URL.Path+" "+request.From(r.Context()).Log.Source)
+				w.WriteHeader(204)
+			})
+			passed := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("passed the log by") })
+			GetContainer(r, Subrequest{Next: passed, Source: tc.source}, "a", "c")
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("asked %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
 func TestFailuresAreNotShared(t *testing.T) {
 	c := memory.New(memory.Options{})
 	r, _ := newRequest(c)
@@ -115,5 +148,20 @@ func TestFailuresAreNotShared(t *testing.T) {
 			t.Errorf("%d: kept %v, want %v", code, err == nil, kept)
 		}
 		Forget(r.Context(), "a", "")
+	}
+}
+
+func TestSigningKeys(t *testing.T) {
+	for name, tc := range map[string]struct {
+		meta map[string]string
+		want []string
+	}{
+		"none":             {nil, nil},
+		"both":             {map[string]string{"temp-url-key": "a", "temp-url-key-2": "b", "temp-url-key-3": "c"}, []string{"a", "b"}},
+		"the second alone": {map[string]string{"temp-url-key": "", "temp-url-key-2": "b"}, []string{"b"}},
+	} {
+		if got := SigningKeys(tc.meta); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: got %q, want %q", name, got, tc.want)
+		}
 	}
 }

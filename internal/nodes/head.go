@@ -13,8 +13,8 @@ func appendHead(b []byte, r *http.Request, length int64) ([]byte, error) {
 	}
 	target := r.URL.RequestURI()
 	host := r.Host
-	if host == "" {
-		host = r.URL.Host
+	if !isASCII(host) || host == "" {
+		host = r.URL.Host // the client's is for the node's log only, and net/http's servers refuse it
 	}
 	if !isLine(target) || !isLine(host) {
 		return b, fmt.Errorf("target %q or host %q has a control character", target, host)
@@ -82,6 +82,15 @@ var tokenBytes = func() (t [256]bool) {
 func isLine(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func isASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
 			return false
 		}
 	}

@@ -24,6 +24,7 @@
 //	name, user            what the row shows; who asks ("" is nobody)
 //	method, path, header  the request, as it is sent: the path is quoted, and a header Host replaces the server's own
 //	body, base64          its body, as text or in base64
+//	s3                    whether it is signed for S3, by version 4 with the user's key, instead of having a token
 //	chunked               whether it is sent in chunks, without a length
 //	status, answer        what is wanted: the status, all headers
 //	text, text64          and the body, in base64 if it is not UTF-8

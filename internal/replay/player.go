@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +21,8 @@ import (
 	"syscall"
 	"time"
 	"unicode/utf8"
+
+	"github.com/apus-storage/apus/internal/sigv4"
 )
 
 // patience is how long an answer may take.
@@ -65,9 +69,12 @@ type response struct {
 
 // play asks a row's request and returns its answer as it is compared.
 func (p *player) play(r row) (answer, error) {
-	token, err := p.token(r.User)
-	if err != nil {
-		return answer{}, err
+	token := ""
+	if !r.S3 {
+		var err error
+		if token, err = p.token(r.User); err != nil {
+			return answer{}, err
+		}
 	}
 	request, err := p.request(r, token)
 	if err != nil {
@@ -120,6 +127,10 @@ func (p *player) request(r row, token string) ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", r.Method, path)
 	sent := map[string]bool{}
+	if r.S3 {
+		signed, more := p.sign(r, path, body)
+		err, r.Header = cmp.Or(err, more), signed
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		value, more := p.expand(r.Header[name])
 		err = cmp.Or(err, more)
@@ -144,6 +155,33 @@ func (p *player) request(r row, token string) ([]byte, error) {
 		fmt.Fprintf(&b, "\r\n%s", body)
 	}
 	return b.Bytes(), err
+}
+
+// sign returns the headers of a row with the signature of its user.
+func (p *player) sign(r row, path string, body []byte) (map[string]string, error) {
+	request, err := http.NewRequest(r.Method, "http://"+p.addr+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	headers := map[string]string{}
+	for name, value := range r.Header {
+		if headers[name], err = p.expand(value); err != nil {
+			return nil, err
+		}
+		if request.Header.Set(name, headers[name]); http.CanonicalHeaderKey(name) == "Host" {
+			request.Host = headers[name]
+		}
+	}
+	request.Header.Del("Host")
+	sum := sha256.Sum256(body)
+	signer := sigv4.NewSigner(r.User, keys[r.User], "", "us-east-1")
+	if _, err := signer.Sign(request, hex.EncodeToString(sum[:]), p.now()); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"Authorization", "X-Amz-Date", "X-Amz-Content-Sha256"} {
+		headers[name] = request.Header.Get(name)
+	}
+	return headers, nil
 }
 
 // expand puts captured values in place of their names.

@@ -14,6 +14,8 @@ Standard library only, and no state but the conversation's own.
 """
 import base64
 import calendar
+import hashlib
+import hmac
 import http.client
 import json
 import os
@@ -82,6 +84,32 @@ def extract(how, headers, body):
     raise ValueError('unknown capture %r' % how)
 
 
+def sign_s3(user, key, method, path, headers, host, body):
+    """The headers that sign a request for S3, by version 4."""
+    def mac(k, text):
+        return hmac.new(k, text.encode(), hashlib.sha256).digest()
+
+    now = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())
+    scope = '%s/us-east-1/s3/aws4_request' % now[:8]
+    more = {'X-Amz-Date': now, 'X-Amz-Content-Sha256': hashlib.sha256(body).hexdigest()}
+    lines = {'host': host}
+    for k, v in list(headers.items()) + list(more.items()):
+        if k.lower() in ('host', 'content-md5', 'content-type') or k.lower().startswith('x-amz-'):
+            lines[k.lower()] = ' '.join(v.split())
+    url, _, query = path.partition('?')
+    quoted = [(urllib.parse.quote(k, '-_.~'), urllib.parse.quote(v, '-_.~')) for k, v in urllib.parse.parse_qsl(query, True)]
+    names = ';'.join(sorted(lines))
+    canonical = '\n'.join([
+        method, urllib.parse.quote(urllib.parse.unquote(url), "/-_.~"), '&'.join('%s=%s' % kv for kv in sorted(quoted)),
+        ''.join('%s:%s\n' % kv for kv in sorted(lines.items())), names, more['X-Amz-Content-Sha256']])
+    text = '\n'.join(['AWS4-HMAC-SHA256', now, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    k = ('AWS4' + key).encode()
+    for part in scope.split('/'):
+        k = mac(k, part)
+    more['Authorization'] = 'AWS4-HMAC-SHA256 Credential=%s/%s,SignedHeaders=%s,Signature=%s' % (user, scope, names, mac(k, text).hex())
+    return more
+
+
 class Answer:
     """What came: status, headers by name in lower case, body as bytes, and whether it broke off."""
 
@@ -101,13 +129,16 @@ class Conversation:
         """Puts captured values in place of {name}."""
         return PLACEHOLDER.sub(lambda m: self.values[m.group(1)], text)
 
-    def send(self, user, method, path, headers=None, body='', chunked=False):
+    def send(self, user, method, path, headers=None, body='', chunked=False, s3=False):
         """Asks, and records nothing."""
         headers = {k: self.expand(v) for k, v in (headers or {}).items()}
         path = self.expand(path)
-        if self.token(user):
-            headers.setdefault('X-Auth-Token', self.tokens[user])
         data = body if isinstance(body, bytes) else self.expand(body).encode()
+        if s3:
+            host = {k.lower(): v for k, v in headers.items()}.get('host', self.netloc)
+            headers.update(sign_s3(user, self.keys[user], method, path, headers, host, data))
+        elif self.token(user):
+            headers.setdefault('X-Auth-Token', self.tokens[user])
         conn = http.client.HTTPConnection(self.netloc, timeout=60)
         names = {k.lower() for k in headers}
         conn.putrequest(method, path, skip_host='host' in names, skip_accept_encoding=True)
@@ -154,10 +185,11 @@ class Conversation:
                 text = text.replace(value, '{%s}' % name)
         return normalise(text, now)
 
-    def case(self, name, user, method, path, headers=None, body='', chunked=False, capture=None, apus=None):
+    def case(self, name, user, method, path, headers=None, body='', chunked=False, capture=None, apus=None, s3=False):
         """Asks and records.
 
         body: text in which {name} stands for captured values, or bytes that are sent as they are.
+        s3: sign for S3 with the user's key, instead of sending a token.
         capture: what to keep of the answer: {name: 'header:ETag' or 'json:0.hash' or 'text:<Id>(.*?)</Id>'}.
         apus: what Apus answers otherwise, {'why': reason, 'status': ..., 'answer': {header: value or None}, 'text': ...}.
         """
@@ -171,7 +203,9 @@ class Conversation:
             row['body'] = body
         if chunked:
             row['chunked'] = True
-        r = self.send(user, method, path, headers, body, chunked)
+        if s3:
+            row['s3'] = True
+        r = self.send(user, method, path, headers, body, chunked, s3)
         for key, how in (capture or {}).items():
             value = extract(how, r.headers, r.body)
             if len(value) < MIN_CAPTURE:

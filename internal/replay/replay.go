@@ -44,6 +44,7 @@ type row struct {
 	Body                     string
 	Base64                   []byte
 	Chunked                  bool
+	S3                       bool
 	Status                   int
 	Answer                   map[string]string
 	Text                     string

@@ -71,9 +71,27 @@ type State struct {
 	// manifests are not looked into, targets of links not checked. Set by container_sync; read by slo and symlink.
 	AsStored bool
 
+	// Lookups is where HEADs of accounts and containers go whose answers are for the cluster itself: to the app, by way of
+	// the rightmost proxy-logging, so that each has its line in the access log. Set by the pipeline; used by lookup. Nil
+	// in a pipeline without a log: they go to the rest of the pipeline as it is seen by who asks.
+	Lookups http.Handler
+
+	// LookupSource names, in the HEAD that a filter's lookup makes, that filter, so that the lookups which answering it
+	// takes are the filter's as well. Set and read by lookup.
+	LookupSource string
+
 	// RelativeLocation asks for redirects within the cluster: an absolute Location loses scheme and host. Set by filters
 	// that redirect to a resource of the same account; read by gatekeeper.
 	RelativeLocation bool
+
+	// LegacyVersioning and ObjectVersioning say that a versioned_writes takes care of the request, in the one way or the
+	// other, so that a second one in the pipeline does not. Set and read by versioned_writes, for as long as it serves
+	// the request.
+	LegacyVersioning, ObjectVersioning bool
+
+	// RawListing says that the listing goes to the client as the JSON that it is, whatever the client prefers. Set by
+	// filters with listings of a form of their own; read by listing_formats.
+	RawListing bool
 
 	// Footers, if set, is called when the object's body has been read and its MD5 is known, and may add headers to be
 	// stored with the object. Set by filters that learn something from the body; called by the object controller.
@@ -137,6 +155,7 @@ func (s *State) Child(source string) *State {
 		S3:           s.S3,
 		Cache:        s.Cache,
 		Infos:        s.Infos,
+		Lookups:      s.Lookups,
 	}
 }
 
@@ -155,6 +174,19 @@ func (s *State) Groups() []string {
 		return nil
 	}
 	return strings.Split(s.User, ",")
+}
+
+// Authorize asks the auth filter whether the request is allowed under an access list, before anything is done for it.
+// The controllers ask again when the request comes to them.
+func Authorize(r *http.Request, acl string) error {
+	s := From(r.Context())
+	if s.Authorize == nil {
+		return nil
+	}
+	before := s.ACL
+	s.ACL = acl
+	defer func() { s.ACL = before }()
+	return s.Authorize(r)
 }
 
 type key struct{}
@@ -179,11 +211,11 @@ func With(r *http.Request, s *State) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), key{}, s))
 }
 
-// Begin gives requests that have no state a new one.
-func Begin(next http.Handler) http.Handler {
+// Begin gives requests that have no state a new one, with what the pipeline has for lookups.
+func Begin(next, lookups http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !Has(r.Context()) {
-			r = With(r, &State{Infos: &Infos{}})
+			r = With(r, &State{Infos: &Infos{}, Lookups: lookups})
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -18,8 +19,12 @@ var anew = map[string]string{
 	"ACL":              "the controllers set it for the resource they serve",
 	"Ratelimited":      "a filter's subrequests are counted where they pass ratelimit",
 	"AsStored":         "what a filter makes of the request is its own",
+	"LookupSource":     "it is of one HEAD alone",
 	"RelativeLocation": "the redirect is the client's answer",
 	"Footers":          "they belong to the body that the client sent",
+	"LegacyVersioning": "each request is looked at anew; versioned_writes marks its own",
+	"ObjectVersioning": "each request is looked at anew; versioned_writes marks its own",
+	"RawListing":       "the client's listing is another",
 }
 
 func TestEveryFieldIsInheritedOrResetOnPurpose(t *testing.T) {
@@ -60,6 +65,10 @@ func fill(v reflect.Value) {
 			fill(v.Field(i))
 		}
 	case reflect.Interface:
+		if v.Type() == reflect.TypeFor[http.Handler]() {
+			v.Set(reflect.ValueOf(http.NotFoundHandler()))
+			return
+		}
 		v.Set(reflect.ValueOf(nopCache{}))
 	}
 }
@@ -69,12 +78,15 @@ func TestBeginMakesOneStatePerRequest(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seen = append(seen, From(r.Context())) })
 	outer := Begin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen = append(seen, From(r.Context()))
-		Begin(h).ServeHTTP(w, r)
-	}))
+		Begin(h, nil).ServeHTTP(w, r)
+	}), h)
 	outer.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	outer.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	if len(seen) != 4 || seen[0] != seen[1] || seen[2] != seen[3] || seen[0] == seen[2] {
 		t.Errorf("states: %v", seen)
+	}
+	if seen[0].Lookups == nil {
+		t.Error("the state does not have the handler for lookups")
 	}
 }
 
@@ -82,5 +94,22 @@ func TestPreAuthedChildMayDoAnything(t *testing.T) {
 	c := (&State{User: "a:u,a", Infos: &Infos{}}).PreAuthedChild("TU")
 	if !c.AuthOverride || c.User != PreAuthed || !c.Owner {
 		t.Errorf("%+v", c)
+	}
+}
+
+func TestAuthorizeAsksUnderTheList(t *testing.T) {
+	r := With(httptest.NewRequest("PUT", "/v1/a/c/o", nil), &State{ACL: "before"})
+	if err := Authorize(r, "list"); err != nil {
+		t.Errorf("nobody guards: %v", err)
+	}
+	s := From(r.Context())
+	denied := errors.New("denied")
+	var asked string
+	s.Authorize = func(*http.Request) error {
+		asked = s.ACL
+		return denied
+	}
+	if err := Authorize(r, "list"); err != denied || asked != "list" || s.ACL != "before" {
+		t.Errorf("got %v, asked under %q, then %q; want denied, list, before", err, asked, s.ACL)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,11 @@ var wrappers = map[string]func(http.ResponseWriter) http.ResponseWriter{
 		return Filter(w, func(int, http.Header, io.Writer) io.Writer { return nil })
 	},
 	"Meter": func(w http.ResponseWriter) http.ResponseWriter { return NewMeter(w, clock.System) },
+	"Meter in pieces": func(w http.ResponseWriter) http.ResponseWriter {
+		m := NewMeter(w, clock.System)
+		m.Passed = func(int64) {}
+		return m
+	},
 }
 
 // sink is a client's writer that notes how a body came.
@@ -174,6 +180,14 @@ func TestMeterNotesWhatWasSent(t *testing.T) {
 	io.Copy(m, strings.NewReader("de"))
 	if m.Status != 206 || m.Bytes != 5 || !m.FirstByte.Equal(now) || m.Err != nil {
 		t.Errorf("%d, %d bytes, first at %v, %v", m.Status, m.Bytes, m.FirstByte, m.Err)
+	}
+	var passed []int64
+	whole := NewMeter(httptest.NewRecorder(), clock.System)
+	whole.Passed = func(n int64) { passed = append(passed, n) }
+	io.WriteString(whole, "abc")
+	io.Copy(whole, io.LimitReader(bytes.NewReader(make([]byte, 3*piece)), 2*piece+1))
+	if !slices.Equal(passed, []int64{3, piece, piece, 1}) || whole.Bytes != 2*piece+4 {
+		t.Errorf("told of %d, %d bytes", passed, whole.Bytes)
 	}
 	broken := NewMeter(failing{httptest.NewRecorder()}, clock.System)
 	io.WriteString(broken, "abc")

@@ -160,12 +160,22 @@ func (c *Config) Server(h http.Handler, log *slog.Logger) *http.Server {
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: c.ClientTimeout.Duration, IdleTimeout: idle, MaxHeaderBytes: 1 << 20,
 		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnState: onState,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if p, ok := c.(*patientConn); ok {
+				return context.WithValue(ctx, connKey{}, p)
+			}
+			return ctx
+		},
 	}
 	if idle == 0 {
 		s.SetKeepAlivesEnabled(false)
 	}
 	return s
 }
+
+// connKey finds the connection that a request came on.
+type connKey struct{}
 
 // Run serves l until ctx is done, then lets the requests under way finish, for no longer than StopTimeout.
 func (c *Config) Run(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
@@ -219,6 +229,9 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 			if n > len(r.Header) {
 				join(r.Header)
 			}
+			if c, ok := r.Context().Value(connKey{}).(*patientConn); ok && c.host.escaped.Load() {
+				r.Host = unescapeHost(r.Host)
+			}
 			if r.Host == "" {
 				if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 					r.Host = a.String()
@@ -230,10 +243,11 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 }
 
 // hyphens spells header names without underscores: to Swift both are one name, so what a filter further on removes or
-// checks must not be there under the other spelling as well. What would pretend to frame the message is dropped.
+// checks must not be there under the other spelling as well. What would pretend to frame the message is dropped. Metadata of
+// S3 stays: there the names differ, they are signed, and nobody but s3api reads them.
 func hyphens(h http.Header) {
 	for k, vs := range h {
-		if strings.IndexByte(k, '_') < 0 {
+		if strings.IndexByte(k, '_') < 0 || strings.HasPrefix(k, "X-Amz-Meta-") {
 			continue
 		}
 		delete(h, k)

@@ -50,7 +50,7 @@ var subResources = []string{
 // A Signature is what a request says of who signed it.
 type Signature struct {
 	AccessKey     string
-	Time          time.Time // of the request, or when a presigned one expires
+	Time          time.Time // of the request, or when a presigned one expires; zero for a form
 	Presigned     bool      // in the query, not in the Authorization header
 	SecurityToken string
 
@@ -228,7 +228,21 @@ func (s *Signature) StringToSign() string { return s.text }
 // Given is the signature that the client sent, in base64.
 func (s *Signature) Given() string { return s.given }
 
-// Sign signs a text, such as a form's policy, with a secret.
+// ParseForm reads the fields of a form that posts an object, which are asked for in lower case. What the policy says is the
+// caller's to check; it is the string to sign, as it was sent. The error is an *awserr.Error.
+func ParseForm(field func(name string) string) (*Signature, error) {
+	for _, name := range []string{"policy", "awsaccesskeyid", "signature"} {
+		if field(name) == "" {
+			return nil, awserr.New(awserr.InvalidArgument, "Bucket POST must contain a field named '"+name+"'.  If it is specified, please check the order of the fields.",
+				"ArgumentName", name)
+		}
+	}
+	return &Signature{
+		AccessKey: field("awsaccesskeyid"), SecurityToken: field("x-amz-security-token"), given: field("signature"), text: field("policy"),
+	}, nil
+}
+
+// Sign signs a text with a secret.
 func Sign(secret, text string) string {
 	m := hmac.New(sha1.New, []byte(secret))
 	m.Write([]byte(text))

@@ -288,3 +288,47 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestForm takes forms that botocore signed.
+func TestForm(t *testing.T) {
+	raw, err := os.ReadFile("testdata/forms.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var forms []map[string]string
+	if err := json.Unmarshal(raw, &forms); err != nil || len(forms) != 2 {
+		t.Fatal(err, len(forms))
+	}
+	for _, form := range forms {
+		for _, c := range []struct {
+			name, field, value string
+			want               awserr.Code
+		}{
+			{"as signed", "", "", ""},
+			{"another policy", "policy", "e30=", awserr.SignatureDoesNotMatch},
+			{"another signature", "signature", "x", awserr.SignatureDoesNotMatch},
+			{"no policy", "policy", "", awserr.InvalidArgument},
+			{"no signature", "signature", "", awserr.InvalidArgument},
+			{"no access key", "awsaccesskeyid", "", awserr.InvalidArgument},
+		} {
+			fields := make(map[string]string)
+			for name, value := range form {
+				fields[strings.ToLower(name)] = value
+			}
+			token := fields["x-amz-security-token"]
+			if c.field != "" {
+				fields[c.field] = c.value
+			}
+			sig, err := sigv2.ParseForm(func(name string) string { return fields[name] })
+			if err == nil {
+				err = sig.Verify("secret/of+the/example")
+			}
+			if c.want == "" != (err == nil) || err != nil && !errors.Is(err, c.want) {
+				t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+			}
+			if err == nil && (sig.AccessKey != "AKIAEXAMPLE" || sig.SecurityToken != token) {
+				t.Errorf("%s: %+v", c.name, sig)
+			}
+		}
+	}
+}

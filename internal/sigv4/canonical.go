@@ -52,9 +52,7 @@ func (s *Signature) canonicalise(r *http.Request, query query) (canonical, error
 		values := headerLines(r, name)
 		if values == nil {
 			// What is signed and not there was taken away on the way.
-			return canonical{}, awserr.New(awserr.SignatureDoesNotMatch,
-				"The request signature we calculated does not match the signature you provided. Check your key and signing method.",
-				"AWSAccessKeyId", s.AccessKey, "SignatureProvided", s.given, "HeaderMissing", name)
+			return canonical{}, awserr.New(awserr.SignatureDoesNotMatch, noMatch, "AWSAccessKeyId", s.AccessKey, "SignatureProvided", s.given, "HeaderMissing", name)
 		}
 		b = append(append(b, name...), ':')
 		for i, v := range values {

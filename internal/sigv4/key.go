@@ -19,7 +19,7 @@ func Derive(secret string, scope Scope) Key {
 	return k
 }
 
-// Sign signs a text: a string to sign, or a form's policy. The signature is hexadecimal.
+// Sign signs a text, such as a string to sign. The signature is hexadecimal.
 func (k Key) Sign(text string) string { return hex.EncodeToString(mac(k[:], text)) }
 
 func mac(key []byte, text string) []byte {

@@ -70,7 +70,7 @@ func (p Payload) Check() checked.Check {
 }
 
 // Body returns a body whose SHA-256 is checked, if there is one to check, as checked.Reader promises. A streaming body
-// is not decoded here.
+// is not decoded here. Whoever does not read to the end has checked nothing: that is for requests without a body too.
 func (p Payload) Body(body io.Reader) io.Reader {
 	if c := p.Check(); c != nil {
 		return checked.NewReader(body, c)

@@ -18,8 +18,10 @@
 // What is checked: date, expiry and scope; that the host and every x-amz-* header is signed; that every signed header is
 // there. Paths are not normalised: a//b and a/../b are names of objects. They are decoded once and encoded as S3 does, so that a
 // client that escapes less or more than it must is understood; what is signed is therefore the decoded path, and whoever acts
-// on the request must go by that, as by the decoded query. A client that signed path and query just as it
-// sent them is right too.
+// on the request must go by that, as by the decoded query. A client that signed path and
+// query just as it sent them is right too.
+//
+// ParseForm does the same for forms that post objects.
 //
 // It is not the place for secrets, for AWS's version 4a (refused), and for the framing of streamed bodies: see
 // internal/awschunked. Signatures are compared in constant time.
@@ -198,13 +200,16 @@ func (s *Signature) Verify(key Key) error {
 	if other := s.canonical.asSent(); other != nil && s.is(key.Sign(s.stringToSign(other))) {
 		return nil
 	}
-	return awserr.New(awserr.SignatureDoesNotMatch,
-		"The request signature we calculated does not match the signature you provided. Check your key and signing method.",
-		"AWSAccessKeyId", s.AccessKey, "StringToSign", s.StringToSign(), "SignatureProvided", s.given,
+	return awserr.New(awserr.SignatureDoesNotMatch, noMatch, "AWSAccessKeyId", s.AccessKey, "StringToSign", s.StringToSign(), "SignatureProvided", s.given,
 		"CanonicalRequest", string(s.canonical.text))
 }
 
-func (s *Signature) is(right string) bool { return hmac.Equal([]byte(s.given), []byte(right)) }
+const noMatch = "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+
+func (s *Signature) is(right string) bool { return is(s.given, right) }
+
+// is compares signatures in constant time.
+func is(given, right string) bool { return hmac.Equal([]byte(given), []byte(right)) }
 
 // Chain starts the chain of signatures of a streamed body: its first link is the signature of the head, which Verify must
 // have found to be right.

@@ -8,7 +8,17 @@
 //   - One metric is one UDP packet. Names are sent as they are.
 //   - A nil *Client discards everything; that is what New returns when no server is configured. Callers need no check.
 //
-// Non-goals: labelled metrics, aggregation, metrics to be scraped.
+// Metrics whose names have dots are what Swift has always sent. Beside them, or in their place, there are metrics with
+// labels, written in the form that the server at hand understands:
+//
+//	dogstatsd   name:1|c|#account:AUTH_a,method:GET
+//	graphite    name;account=AUTH_a;method=GET:1|c
+//	influxdb    name,account=AUTH_a,method=GET:1|c
+//	librato     name#account=AUTH_a,method=GET:1|c
+//
+// Bytes of a label's value that could mean something to one of them are percent-encoded.
+//
+// Non-goals: aggregation, metrics to be scraped.
 //
 // Modules for this exist, but none sends these bytes. Of those to be had, DataDog/datadog-go rounds timings to six
 // digits, appends what it finds out about the container, keeps that in a global and looks the server up once and for
@@ -19,6 +29,7 @@
 //	defer stats.Close()
 //	stats = stats.WithPrefix("proxy-server")
 //	stats.Timing("object.GET.200.timing", took) // proxy-server.object.GET.200.timing:12.5|ms
+//	stats.Labelled(statsd.Label{"method", "GET"}).Timing("request_timing", took) // request_timing;method=GET:12.5|ms
 package statsd
 
 import (
@@ -46,10 +57,20 @@ type Config struct {
 	SampleRateFactor float64 `toml:"log_statsd_sample_rate_factor"`
 	// MetricPrefix stands before the names of all metrics, followed by a dot.
 	MetricPrefix string `toml:"log_statsd_metric_prefix"`
+	// EmitLegacy says whether the metrics without labels are sent, whose names have dots.
+	EmitLegacy bool `toml:"statsd_emit_legacy"`
+
+	// LabelMode is the form of metrics with labels: "dogstatsd", "graphite", "influxdb" or "librato". "disabled" sends none.
+	// Who has such metrics has this as the option statsd_label_mode; a server that has none does not.
+	LabelMode string
+	// UserLabels are further labels of all metrics that have any: statsd_user_label_*. "user_" goes before their names.
+	UserLabels map[string]string
 }
 
 // Defaults returns the configuration without a server.
-func Defaults() Config { return Config{Port: 8125, DefaultSampleRate: 1, SampleRateFactor: 1} }
+func Defaults() Config {
+	return Config{Port: 8125, DefaultSampleRate: 1, SampleRateFactor: 1, LabelMode: labelsDisabled, EmitLegacy: true}
+}
 
 // Validate names an option that cannot be used and what is accepted.
 func (c *Config) Validate() error {
@@ -61,7 +82,7 @@ func (c *Config) Validate() error {
 	case !(c.SampleRateFactor >= 0 && c.SampleRateFactor <= math.MaxFloat64):
 		return config.Invalid("log_statsd_sample_rate_factor", "must be 0 or more")
 	}
-	return nil
+	return CheckLabels(c.LabelMode, c.UserLabels)
 }
 
 // Options are what the owner of a Client hands in. Zero fields take their defaults.
@@ -83,6 +104,10 @@ type Client struct {
 	factor float64 // of all rates
 	rate   float64 // after the factor
 	suffix string  // the rate as it is sent
+
+	legacy     bool       // metrics without labels are sent
+	labelMode  *labelMode // nil: none with labels are
+	userLabels []Label
 }
 
 // A transport takes packets that are built in its own buffers. It never blocks.
@@ -121,7 +146,8 @@ func newClient(cfg Config, random func() float64, send transport) *Client {
 	if random == nil {
 		random = rand.Float64
 	}
-	c := &Client{send: send, random: random, factor: cfg.SampleRateFactor}
+	c := &Client{send: send, random: random, factor: cfg.SampleRateFactor, legacy: cfg.EmitLegacy}
+	c.setLabels(cfg)
 	if cfg.MetricPrefix != "" {
 		c.base = cfg.MetricPrefix + "."
 	}
@@ -214,13 +240,16 @@ func (c *Client) Set(name, member string) {
 
 // begin returns a packet that awaits its value, or nil when the metric is not to be sent.
 func (c *Client) begin(name string) *[]byte {
-	if c == nil || c.rate < 1 && c.random() >= c.rate {
+	if c == nil || !c.legacy || !c.sampled() {
 		return nil
 	}
 	b := c.send.buffer()
 	*b = append(append(append((*b)[:0], c.prefix...), name...), ':')
 	return b
 }
+
+// sampled draws whether a metric is sent.
+func (c *Client) sampled() bool { return c.rate >= 1 || c.random() < c.rate }
 
 func (c *Client) end(b *[]byte, kind string) {
 	*b = append(append(*b, kind...), c.suffix...)

@@ -139,6 +139,54 @@ func TestPackets(t *testing.T) {
 	}
 }
 
+// TestLabels has the same metrics in each form. account is as clients make it up.
+func TestLabels(t *testing.T) {
+	for mode, want := range map[string][]string{
+		"disabled": {"dc1.legacy:1|c|@0.5"},
+		"dogstatsd": {"dc1.legacy:1|c|@0.5", "n:4096|c|@0.5|#account:a%7C%23%2C%3B%3D%3A%25%C3%A9%7E,method:GET,user_dc:eu.1",
+			"t:12.5|ms|@0.5|#user_dc:eu.1"},
+		"graphite": {"dc1.legacy:1|c|@0.5", "n;account=a%7C%23%2C%3B%3D%3A%25%C3%A9%7E;method=GET;user_dc=eu.1:4096|c|@0.5",
+			"t;user_dc=eu.1:12.5|ms|@0.5"},
+		"influxdb": {"dc1.legacy:1|c|@0.5", "n,account=a%7C%23%2C%3B%3D%3A%25%C3%A9%7E,method=GET,user_dc=eu.1:4096|c|@0.5",
+			"t,user_dc=eu.1:12.5|ms|@0.5"},
+		"librato": {"dc1.legacy:1|c|@0.5", "n#account=a%7C%23%2C%3B%3D%3A%25%C3%A9%7E,method=GET,user_dc=eu.1:4096|c|@0.5",
+			"t#user_dc=eu.1:12.5|ms|@0.5"},
+	} {
+		for _, legacy := range []bool{true, false} {
+			cfg := Defaults()
+			cfg.MetricPrefix, cfg.DefaultSampleRate = "dc1", 0.5
+			cfg.LabelMode, cfg.EmitLegacy, cfg.UserLabels = mode, legacy, map[string]string{"dc": "eu.1"}
+			if err := cfg.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			c := ToFunc(cfg, func(p string) { got = append(got, p) })
+			c.random = func() float64 { return 0 }
+			c.Increment("legacy")
+			c.Labelled(Label{"method", "GET"}, Label{"container", ""}, Label{"account", "a|#,;=:%\u00e9~"}).Count("n", 4096)
+			c.WithPrefix("proxy-server").Labelled().Timing("t", 12500*time.Microsecond)
+			c.WithRate(0).Labelled().Count("not sampled", 1)
+			want := want
+			if !legacy {
+				want = want[1:]
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s, legacy %v:\n got %q\nwant %q", mode, legacy, got, want)
+			}
+			if on := mode != "disabled"; c.HasLabels() != on {
+				t.Errorf("%s: HasLabels %v", mode, !on)
+			}
+		}
+	}
+	cfg := Defaults()
+	cfg.LabelMode = "graphite"
+	ToFunc(cfg, func(p string) {
+		if p != "n:1|c" {
+			t.Errorf("without labels: %q", p)
+		}
+	}).Labelled().Count("n", 1)
+}
+
 func TestSampling(t *testing.T) {
 	cfg := Defaults()
 	cfg.DefaultSampleRate = 0.25
@@ -166,6 +214,8 @@ func TestNoServerMeansNoMetrics(t *testing.T) {
 	c.Timing("a", time.Second)
 	c.TransferRate("a", time.Second, 1)
 	c.Set("a", "b")
+	c.Labelled(Label{"a", "b"}).Count("a", 1)
+	c.Labelled(Label{"a", "b"}).Timing("a", 1)
 	if err := c.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
@@ -176,6 +226,10 @@ func TestValidate(t *testing.T) {
 		"log_statsd_port":                func(c *Config) { c.Port = 65536 },
 		"log_statsd_default_sample_rate": func(c *Config) { c.DefaultSampleRate = 1.5 },
 		"log_statsd_sample_rate_factor":  func(c *Config) { c.SampleRateFactor = -1 },
+		"statsd_label_mode":              func(c *Config) { c.LabelMode = "prometheus" },
+		"statsd_user_label_a-b":          func(c *Config) { c.UserLabels = map[string]string{"a-b": "c"} },
+		"statsd_user_label_a":            func(c *Config) { c.UserLabels = map[string]string{"a": "b,c"} },
+		"statsd_user_label_empty":        func(c *Config) { c.UserLabels = map[string]string{"empty": ""} },
 	} {
 		cfg := Defaults()
 		change(&cfg)

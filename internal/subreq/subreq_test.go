@@ -1,11 +1,13 @@
 package subreq
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/apus-storage/apus/internal/request"
 )
@@ -45,5 +47,23 @@ func TestSmallIsBounded(t *testing.T) {
 	}
 	if _, err := Small(h, New(client(), Options{Source: "X"}), 9); err == nil {
 		t.Error("beyond the limit: no error")
+	}
+}
+
+func TestStreamBreaksOff(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := NewStream(ctx, cancel, io.NopCloser(strings.NewReader("body")))
+	if b, err := io.ReadAll(s); string(b) != "body" || err != nil || s.Err() != nil {
+		t.Errorf("whole: %q, %v, %v", b, err, s.Err())
+	}
+	if err := s.Close(); err != nil || ctx.Err() == nil {
+		t.Errorf("close: %v; context: %v", err, ctx.Err())
+	}
+	if _, err := s.Read(make([]byte, 1)); err == nil || err == io.EOF {
+		t.Errorf("after the client has gone: %v", err)
+	}
+	broken := NewStream(t.Context(), func() {}, io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)))
+	if _, err := io.ReadAll(broken); err != io.ErrUnexpectedEOF || broken.Err() != err {
+		t.Errorf("a source that breaks off: %v, %v", err, broken.Err())
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/apus-storage/apus/middleware/dlo"
 	"github.com/apus-storage/apus/middleware/domainremap"
 	"github.com/apus-storage/apus/middleware/etagquoter"
+	"github.com/apus-storage/apus/middleware/formpost"
 	"github.com/apus-storage/apus/middleware/gatekeeper"
 	"github.com/apus-storage/apus/middleware/healthcheck"
 	"github.com/apus-storage/apus/middleware/listendpoints"
@@ -32,6 +33,8 @@ import (
 	"github.com/apus-storage/apus/middleware/symlink"
 	"github.com/apus-storage/apus/middleware/tempauth"
 	"github.com/apus-storage/apus/middleware/tempurl"
+	"github.com/apus-storage/apus/middleware/versionedwrites"
+	"github.com/apus-storage/apus/middleware/xprofile"
 )
 
 // Filters returns every filter.
@@ -49,6 +52,7 @@ func Filters() []*middleware.Definition {
 		dlo.Filter,
 		domainremap.Filter,
 		etagquoter.Filter,
+		formpost.Filter,
 		gatekeeper.Filter,
 		healthcheck.Filter,
 		listendpoints.Filter,
@@ -66,5 +70,7 @@ func Filters() []*middleware.Definition {
 		symlink.Filter,
 		tempauth.Filter,
 		tempurl.Filter,
+		versionedwrites.Filter,
+		xprofile.Filter,
 	}
 }

@@ -105,7 +105,7 @@ func TestRates(t *testing.T) {
 func TestItCounts(t *testing.T) {
 	h, _ := host(t)
 	var sent []string
-	h.Stats = statsd.ToFunc(statsd.Config{DefaultSampleRate: 1, SampleRateFactor: 1}, func(packet string) { sent = append(sent, packet) })
+	h.Stats = statsd.ToFunc(statsd.Defaults(), func(packet string) { sent = append(sent, packet) })
 	p := mt.BuildOn(t, h, Filter, "requests_per_device_per_second = 1", mt.NewApp().Otherwise(mt.Answer{}))
 	passed(t, p, "GET", "/sdb1/1/a", 4)
 	if len(sent) != 2 || !strings.Contains(sent[0], "backend.ratelimit:1|c") {

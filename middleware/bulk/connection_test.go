@@ -22,7 +22,7 @@ func TestBodyIsReadWhileTheAnswerBegins(t *testing.T) {
 	noise := make([]byte, 1<<20) // more than net/http reads ahead
 	rand.NewChaCha8([32]byte{}).Read(noise)
 	archive := pack(t, entry{name: "c/a", body: "a"}, entry{name: "c/b", body: string(noise)}) + strings.Repeat("\x00", 10240)
-	srv := httptest.NewServer(request.Begin(mt.Build(t, Filter, "yield_frequency = 0.01", reads{})))
+	srv := httptest.NewServer(request.Begin(mt.Build(t, Filter, "yield_frequency = 0.01", reads{}), nil))
 	defer srv.Close()
 	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
 	if err != nil {
@@ -51,7 +51,7 @@ func TestBodyIsReadWhileTheAnswerBegins(t *testing.T) {
 func TestNoRequestIsSmuggled(t *testing.T) {
 	for _, frequency := range []string{"0.01", "10"} {
 		seen := make(chan string, 9)
-		h := request.Begin(mt.Build(t, Filter, "client_timeout = 0.1\nyield_frequency = "+frequency, stores()))
+		h := request.Begin(mt.Build(t, Filter, "client_timeout = 0.1\nyield_frequency = "+frequency, stores()), nil)
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			seen <- r.Method + " " + r.URL.Path
 			h.ServeHTTP(w, r)
@@ -85,7 +85,7 @@ func TestNoRequestIsSmuggled(t *testing.T) {
 
 // TestConnectionGoesOn looks at what follows requests of which not everything is read.
 func TestConnectionGoesOn(t *testing.T) {
-	srv := httptest.NewServer(request.Begin(mt.Build(t, Filter, "", reads{})))
+	srv := httptest.NewServer(request.Begin(mt.Build(t, Filter, "", reads{}), nil))
 	defer srv.Close()
 	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
 	if err != nil {
@@ -132,7 +132,7 @@ func TestClientGoesAway(t *testing.T) {
 					<-r.Context().Done()
 				}
 			})
-			h := request.Begin(mt.Build(t, Filter, "", app))
+			h := request.Begin(mt.Build(t, Filter, "", app), nil)
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				defer close(ended)
 				h.ServeHTTP(w, r)
@@ -161,7 +161,7 @@ func TestClientGoesAway(t *testing.T) {
 
 // TestBodyIsNotAskedForInVain looks at what a client that waits for 100-continue gets.
 func TestBodyIsNotAskedForInVain(t *testing.T) {
-	srv := httptest.NewServer(request.Begin(mt.Build(t, Filter, "", mt.NewApp())))
+	srv := httptest.NewServer(request.Begin(mt.Build(t, Filter, "", mt.NewApp()), nil))
 	defer srv.Close()
 	for _, test := range []struct{ head, want string }{
 		{"PUT /v1/AUTH_t?extract-archive=zip HTTP/1.1\r\n", "HTTP/1.1 400 "},
@@ -185,7 +185,7 @@ func TestBodyIsNotAskedForInVain(t *testing.T) {
 }
 
 func TestSlowClient(t *testing.T) {
-	srv := httptest.NewServer(request.Begin(mt.Build(t, Filter, "client_timeout = 0.05", stores())))
+	srv := httptest.NewServer(request.Begin(mt.Build(t, Filter, "client_timeout = 0.05", stores()), nil))
 	defer srv.Close()
 	for _, test := range []struct{ head, want string }{
 		{"PUT /v1/AUTH_t?extract-archive=tar", text(0, "408 Request Timeout", "")},

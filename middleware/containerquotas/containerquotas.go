@@ -101,11 +101,16 @@ func sent(h http.Header, name string) string {
 
 // room refuses an object for which the container has none.
 func (f *filter) room(r *http.Request, path apipath.Path) error {
-	info := lookup.GetContainer(r, lookup.Subrequest{Next: f.next, Source: logSource}, path.Account, path.Container)
+	sub := lookup.Subrequest{Next: f.next, Source: logSource}
+	info := lookup.GetContainer(r, sub, path.Account, path.Container)
 	if !info.Exists() {
 		return nil // the rest of the pipeline will say so
 	}
-	if !exceeds(info.Bytes.Int(), max(r.ContentLength, 0), info.Meta["quota-bytes"]) &&
+	used := int64(0)
+	if info.Meta["quota-bytes"] != "" {
+		used = lookup.UsedBytes(r, sub, path.Account, info)
+	}
+	if !exceeds(used, max(r.ContentLength, 0), info.Meta["quota-bytes"]) &&
 		!exceeds(info.Objects.Int(), 1, info.Meta["quota-count"]) {
 		return nil
 	}

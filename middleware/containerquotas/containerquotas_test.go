@@ -57,6 +57,20 @@ func TestUploads(t *testing.T) {
 	}
 }
 
+func TestVersionsCount(t *testing.T) {
+	for body, want := range map[string]int{"123": 201, "1234": 413} {
+		app := mt.NewApp().
+			On("HEAD /v1/a/c", mt.Answer{Code: 204, Header: map[string]string{
+				"X-Container-Meta-Quota-Bytes": "10", "X-Container-Bytes-Used": "2", "X-Container-Sysmeta-Versions-Container": "%00versions%00c",
+			}}).
+			On("HEAD /v1/a/\x00versions\x00c", mt.Answer{Code: 204, Header: map[string]string{"X-Container-Bytes-Used": "5"}}).
+			Otherwise(mt.Answer{Code: 201})
+		if res := mt.Do(t, mt.Build(t, Filter, "", app), "PUT", "/v1/a/c/o", mt.Body(body)); res.Code != want {
+			t.Errorf("%d bytes where 7 of 10 are used with the versions: got %d after %q, want %d", len(body), res.Code, app.URIs(), want)
+		}
+	}
+}
+
 func TestLookups(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -2,14 +2,12 @@ package servercopy
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/meta"
@@ -31,7 +29,7 @@ func (f *filter) copy(w http.ResponseWriter, r *http.Request, o order) error {
 	if err != nil {
 		return err
 	}
-	body := &sourceBody{ctx: ctx, cancel: cancel, body: source.Body}
+	body := subreq.NewStream(ctx, cancel, source.Body)
 	defer body.Close()
 	if source.StatusCode >= http.StatusMultipleChoices {
 		return pass(w, source, body)
@@ -183,34 +181,6 @@ func answerHeaders(o order, source *http.Response, put *http.Request) http.Heade
 		}
 	}
 	return h
-}
-
-// sourceBody is the body of the source as the PUT reads it. It breaks off when the client has gone: a node that writes
-// without end to one that reads without end would not notice. And it lets one goroutine in at a time, since whoever
-// stores it may still be reading when the PUT has been answered and the body is closed.
-type sourceBody struct {
-	ctx    context.Context // of the copy, which this body is a part of
-	cancel context.CancelFunc
-	mu     sync.Mutex // guards body
-	body   io.ReadCloser
-}
-
-// Read reads from the source.
-func (b *sourceBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.ctx.Err(); err != nil {
-		return 0, fmt.Errorf("read the source of a copy: %w", err)
-	}
-	return b.body.Read(p)
-}
-
-// Close ends the source, and a Read that waits for it.
-func (b *sourceBody) Close() error {
-	b.cancel()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.body.Close()
 }
 
 // options tells clients that objects can be copied.

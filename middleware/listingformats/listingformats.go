@@ -6,6 +6,8 @@
 // format (plain, json, xml; anything else means plain), else by the header Accept, else text. Accept headers that cannot
 // be read are refused with 400, those that take none of the three with 406. An empty text is a 204.
 //
+// A listing of a form of its own, as ?versions gives one, goes through as it comes as well.
+//
 // JSON goes through as it comes, without being held. Text and XML are made of the whole page, since Content-Length and
 // status depend on it. What is no listing goes through untouched: other statuses, other types than JSON, bodies without
 // a length or longer than 20,480,000 bytes, and JSON of another shape.
@@ -20,6 +22,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -68,7 +71,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.next.ServeHTTP(w, r)
 		return
 	}
-	c := conversion{account: path[1]}
+	c := conversion{account: path[1], state: request.From(r.Context())}
 	if len(path) > 2 {
 		c.container = path[2]
 	}
@@ -80,6 +83,11 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.reserved = config.Truthy(r.Header.Get("X-Backend-Allow-Reserved-Names"))
 	inner := asJSON(r)
+	if given && (c.mediaType != listing.TypeJSON || len(r.Header["Accept"]) > 0) {
+		// Filters with listings of one form only have to know what the client takes.
+		inner.Header = maps.Clone(r.Header)
+		inner.Header["Accept"] = []string{c.mediaType}
+	}
 	if r.Method == http.MethodHead || c.mediaType == listing.TypeJSON {
 		out := respw.OnHeader(w, func(code int, h http.Header) int {
 			// The head of a 204 has no length on its way over a network; the body would tell whether it is a listing.
@@ -183,6 +191,7 @@ func (f *filter) report(r *http.Request, c conversion, hidden []string) {
 
 // A conversion is what is to be made of one listing.
 type conversion struct {
+	state              *request.State
 	account, container string
 	mediaType          string
 	vary               bool // the answer depends on the Accept header
@@ -191,7 +200,7 @@ type conversion struct {
 
 // applies adds Vary where it belongs and says whether the response is a listing, by its head.
 func (c conversion) applies(code int, h http.Header) bool {
-	if code != http.StatusOK && code != http.StatusNoContent {
+	if code != http.StatusOK && code != http.StatusNoContent || c.state.RawListing {
 		return false
 	}
 	if c.vary {

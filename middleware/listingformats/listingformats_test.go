@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/apus-storage/apus/internal/listing"
+	"github.com/apus-storage/apus/internal/request"
 	mt "github.com/apus-storage/apus/middleware/middlewaretest"
 )
 
@@ -134,6 +135,32 @@ func TestTheClientsRequestIsNotChanged(t *testing.T) {
 	inner := asJSON(r)
 	if r.URL.RawQuery != "prefix=x&format=xml" || inner.URL.RawQuery != "prefix=x&format=json" {
 		t.Errorf("outer %q, inner %q", r.URL.RawQuery, inner.URL.RawQuery)
+	}
+}
+
+// A filter to the right may have a listing that has no other form, and refuses clients that want one.
+func TestListingsOfAFormOfTheirOwn(t *testing.T) {
+	const body = `[{"version_id": "1"}]`
+	for _, tc := range []struct{ query, accept, seen string }{
+		{"", "", ""}, {"", "text/xml", "text/xml"}, {"?format=xml", "", "application/xml"}, {"?format=plain", "text/xml", "text/plain"},
+		{"?format=json", "text/xml", "application/json"}, {"?format=json", "", ""},
+	} {
+		var seen string
+		app := mt.NewApp().On("GET /v1/a/c", mt.Answer{Do: func(w http.ResponseWriter, r *http.Request) {
+			seen = r.Header.Get("Accept")
+			request.From(r.Context()).RawListing = true
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			io.WriteString(w, body)
+		}})
+		res := mt.Get(t, mt.Build(t, Filter, "", app), "/v1/a/c"+tc.query, func(r *http.Request) {
+			if tc.accept != "" {
+				r.Header.Set("Accept", tc.accept)
+			}
+		})
+		if seen != tc.seen || res.Body != body || res.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s, %s: the filter sees %q, want %q; the client gets %q %v", tc.query, tc.accept, seen, tc.seen, res.Body, res.Header)
+		}
 	}
 }
 

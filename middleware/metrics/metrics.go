@@ -10,10 +10,7 @@
 // concerned, the storage policy's name. All have few values: what clients make up does not become a label.
 //
 // What the process has counted is nobody else's business, and a proxy faces the world: only the networks listed may ask,
-// by default the machine itself. Addresses are the connection's. A request that says that it came through another proxy
-// is refused whatever its address, because a balancer on the same machine would otherwise open the page to everybody; a
-// balancer that adds no header, at the level of TCP, must hand on addresses by the PROXY protocol, or path must be made
-// unreachable there.
+// by default the machine itself; see package allowlist.
 //
 // It must stand to the right of gatekeeper, which hides policies from those to its left, and to the left of filters that
 // ask for credentials.
@@ -21,11 +18,8 @@ package metrics
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +29,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/apus-storage/apus/internal/allowlist"
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/reply"
@@ -54,54 +49,19 @@ type Config struct {
 	// are not routed on the internet, "any" for everybody.
 	Allow config.List `toml:"allow"`
 
-	networks []netip.Prefix
+	networks allowlist.Networks
 }
-
-// privateNetworks are those of RFC 1918, RFC 4193 and the link-local ones.
-var privateNetworks = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"}
 
 // Validate reads the networks.
 func (c *Config) Validate() error {
 	if !strings.HasPrefix(c.Path, "/") || strings.HasPrefix(c.Path, "/v1") || len(c.Path) < 2 {
 		return config.Invalid("path", `must be a path outside of the Swift API, such as "/metrics"`)
 	}
-	var errs []error
-	c.networks = nil
-	for _, item := range c.Allow {
-		n, err := network(item)
-		if err != nil {
-			errs = append(errs, config.Invalid("allow", `%v; want networks such as "10.1.0.0/16", "loopback", "private" or "any"`, err))
-		}
-		c.networks = append(c.networks, n...)
+	var err error
+	if c.networks, err = allowlist.Parse(c.Allow); err != nil {
+		return config.Invalid("allow", "%v", err)
 	}
-	return errors.Join(errs...)
-}
-
-func network(item string) ([]netip.Prefix, error) {
-	var texts []string
-	switch item {
-	case "loopback":
-		texts = []string{"127.0.0.0/8", "::1/128"}
-	case "private":
-		texts = privateNetworks
-	case "any":
-		texts = []string{"0.0.0.0/0", "::/0"}
-	default:
-		if a, err := netip.ParseAddr(item); err == nil {
-			a = a.Unmap()
-			return []netip.Prefix{netip.PrefixFrom(a, a.BitLen())}, nil
-		}
-		p, err := netip.ParsePrefix(item)
-		if err != nil {
-			return nil, fmt.Errorf("%q is no network", item)
-		}
-		return []netip.Prefix{p.Masked()}, nil
-	}
-	var out []netip.Prefix
-	for _, t := range texts {
-		out = append(out, netip.MustParsePrefix(t))
-	}
-	return out, nil
+	return nil
 }
 
 func build(h middleware.Host, c Config) (middleware.Instance, error) {
@@ -142,38 +102,13 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve answers with the metrics, if the client may have them.
 func (f *filter) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case !f.allowed(r):
+	case !f.config.networks.Allow(r):
 		reply.Write(w, r, reply.Status(http.StatusForbidden))
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		reply.Write(w, r, reply.Status(http.StatusMethodNotAllowed).With("Allow", "GET, HEAD"))
 	default:
 		f.page.ServeHTTP(w, r)
 	}
-}
-
-// forwarding are headers of requests that have come through another proxy.
-var forwarding = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Real-Ip", "X-Cluster-Client-Ip"}
-
-func (f *filter) allowed(r *http.Request) bool {
-	for _, name := range forwarding {
-		if _, ok := r.Header[name]; ok {
-			return false
-		}
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		// The other end of a Unix socket has no address: it is on this machine.
-		host = "127.0.0.1"
-		if r.RemoteAddr != "" && r.RemoteAddr != "@" {
-			return false
-		}
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	addr = addr.Unmap().WithZone("")
-	return slices.ContainsFunc(f.config.networks, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // A count is one request on its way.

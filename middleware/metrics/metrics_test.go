@@ -187,17 +187,3 @@ func TestRunningRequestsAreSeen(t *testing.T) {
 		t.Errorf("no %s in\n%s", want, page)
 	}
 }
-
-func FuzzNetwork(f *testing.F) {
-	for _, s := range []string{"loopback", "10.0.0.0/8", "::1", "fe80::1%eth0", "10.0.0.0/33", "::ffff:1.2.3.4/100"} {
-		f.Add(s, "10.1.1.1:1")
-	}
-	f.Fuzz(func(t *testing.T, item, addr string) {
-		networks, err := network(item)
-		if err != nil {
-			return
-		}
-		fl := &filter{config: Config{networks: networks}}
-		fl.allowed(&http.Request{RemoteAddr: addr})
-	})
-}

@@ -33,6 +33,7 @@ func (p *Plan) Build(host middleware.Host) (*Pipeline, error) {
 		log.Info("filters were added to the pipeline", slog.String("pipeline", strings.Join(p.Kinds(), " ")))
 	}
 	var chain alice.Chain
+	var logging alice.Constructor // of the rightmost log
 	seen := map[string]int{}
 	for i, e := range p.Entries {
 		host.Section = e.Section
@@ -54,11 +55,27 @@ func (p *Plan) Build(host middleware.Host) (*Pipeline, error) {
 		pl.instances = append(pl.instances, in)
 		if in.Wrap != nil {
 			chain = chain.Append(in.Wrap)
+			if e.Definition.Kind() == loggingKind {
+				logging = in.Wrap
+			}
 		} else {
-			pl.handler = request.Begin(chain.Then(in.App))
+			pl.handler = request.Begin(chain.Then(in.App), lookups(logging, in.App))
 		}
 	}
 	return pl, nil
+}
+
+// loggingKind is the kind of the filter that writes the access log.
+const loggingKind = "proxy_logging"
+
+// lookups is where the requests go that the server makes to know accounts and containers. Swift sends them into the pipeline
+// at its rightmost log. Where that is not next to the app, nothing that stands between may see them: it might make a lookup
+// of its own for each.
+func lookups(logging alice.Constructor, app http.Handler) http.Handler {
+	if logging == nil {
+		return nil
+	}
+	return logging(app)
 }
 
 // locate says in which section, or in which of its keys, the cause of a failed build stands.

@@ -222,6 +222,50 @@ greeting = "good-bye"
 	}
 }
 
+// TestLookupsPassTheRightmostLogAlone has the app make a lookup, and reports which filters that passes.
+func TestLookupsPassTheRightmostLogAlone(t *testing.T) {
+	asking := middleware.DefineApp("asking", struct{}{}, func(middleware.Host, struct{}) (middleware.Instance, error) {
+		return middleware.Instance{App: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			lookups := request.From(r.Context()).Lookups
+			switch {
+			case r.Method == http.MethodHead:
+				w.Header()["X-Passed"] = r.Header["X-Path"]
+			case lookups != nil:
+				head := httptest.NewRequest(http.MethodHead, "/v1/a", nil).WithContext(r.Context())
+				rec := httptest.NewRecorder()
+				lookups.ServeHTTP(rec, head)
+				io.WriteString(w, strings.Join(rec.Header()["X-Passed"], " "))
+			default:
+				io.WriteString(w, "none")
+			}
+		})}, nil
+	})
+	for _, tc := range []struct{ name, list, want string }{
+		{"a log on either side", "left auth right", "right"},
+		{"one on the left", "catch_errors left auth", "left"},
+		{"no log", "catch_errors auth", "none"},
+	} {
+		log := middleware.Define("proxy_logging", greeterConfig{}, build)
+		r := pipeline.NewRegistry(asking, log, named("catch_errors"), named("auth"))
+		p := mustBuild(t, spec(r), `
+[pipeline.main]
+pipeline = "`+tc.list+` asking"
+[filter.left]
+use = "proxy_logging"
+greeting = "left"
+[filter.right]
+use = "proxy_logging"
+greeting = "right"
+[filter.auth]
+[filter.catch_errors]
+[app.asking]
+`)
+		if got := get(p); got != tc.want {
+			t.Errorf("%s: the lookup passed %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
 func TestSharedOptionsAreInheritedAndOverridden(t *testing.T) {
 	s := spec(registry())
 	text := `

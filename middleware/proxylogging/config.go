@@ -61,6 +61,18 @@ type Config struct {
 	StatsdSampleRateFactor  setting `toml:"access_log_statsd_sample_rate_factor"`
 	StatsdMetricPrefix      setting `toml:"access_log_statsd_metric_prefix"`
 
+	// Whether the metrics are sent whose names have dots. Inherited from [DEFAULT].
+	EmitLegacy setting `toml:"statsd_emit_legacy"`
+	// The form of metrics with labels: "dogstatsd", "graphite", "influxdb" or "librato". "disabled" sends none.
+	LabelMode string `toml:"statsd_label_mode"`
+	// Further labels of all metrics that have any. "user_" goes before their names.
+	UserLabels map[string]string `toml:"statsd_user_label_*"`
+	// Count the bytes of bodies while they pass, in metrics with labels, once in so many seconds at most. 0 counts each
+	// piece by itself; below that, which is the default, only whole bodies are counted.
+	StreamEvery float64 `toml:"statsd_emit_buffer_xfer_bytes_seconds"`
+	// Domains in front of which the Host of an S3 request may name a bucket, for the label "container".
+	StorageDomain config.List `toml:"storage_domain"`
+
 	DefaultStatsdHost              setting `toml:"log_statsd_host"`
 	DefaultStatsdPort              setting `toml:"log_statsd_port"`
 	DefaultStatsdDefaultSampleRate setting `toml:"log_statsd_default_sample_rate"`
@@ -75,6 +87,8 @@ func defaults() Config {
 		RevealSensitivePrefix: 16,
 		Route:                 "proxy-access",
 		UDPPort:               514,
+		LabelMode:             statsd.Defaults().LabelMode,
+		StreamEvery:           -1,
 		ValidMethods:          config.List{"GET", "HEAD", "POST", "PUT", "DELETE", "COPY", "OPTIONS", "UPDATE"},
 	}
 }
@@ -134,6 +148,9 @@ func (c *Config) Validate() error {
 	}
 	if c.UDPHost != "" && c.Address != "" {
 		errs = append(errs, config.Invalid("access_log_address", "cannot stand beside access_log_udp_host; syslog is in one place"))
+	}
+	if math.IsNaN(c.StreamEvery) || c.StreamEvery > math.MaxInt32 {
+		errs = append(errs, config.Invalid("statsd_emit_buffer_xfer_bytes_seconds", "must be a number of seconds, or -1"))
 	}
 	_, _, statsErrs := c.statsd()
 	return errors.Join(append(errs, statsErrs...)...)
@@ -196,83 +213,4 @@ func (c *Config) destination(h middleware.Host) (destination, error) {
 		return newSyslog("unixgram", cmp.Or(c.Address, "/dev/log"), code, name, h), nil
 	}
 	return serverLog{h.Log.With(slog.String("name", cmp.Or(c.Name, c.Route)))}, nil
-}
-
-// statsd merges the options for metrics; own says that any was given.
-func (c *Config) statsd() (merged statsd.Config, own bool, errs []error) {
-	merged = statsd.Defaults()
-	number := func(key string, s setting, set func(float64)) {
-		if !s.given {
-			return
-		}
-		own = true
-		n, err := strconv.ParseFloat(s.value, 64)
-		if err != nil {
-			errs = append(errs, config.Invalid(key, "want a number, have %q", s.value))
-			return
-		}
-		set(n)
-	}
-	pick := func(access, inherited setting, name string) (string, setting) {
-		if access.given {
-			return "access_" + name, access
-		}
-		return name, inherited
-	}
-	if s := c.StatsdHost.or(c.DefaultStatsdHost); s.given {
-		merged.Host, own = s.value, true
-	}
-	if s := c.StatsdMetricPrefix.or(c.DefaultStatsdMetricPrefix); s.given {
-		merged.MetricPrefix, own = s.value, true
-	}
-	key, s := pick(c.StatsdPort, c.DefaultStatsdPort, "log_statsd_port")
-	number(key, s, func(n float64) {
-		if n < 1 || n > math.MaxUint16 || n != math.Trunc(n) {
-			errs = append(errs, config.Invalid(key, "must be from 1 to 65535"))
-			return
-		}
-		merged.Port = int(n)
-	})
-	key, s = pick(c.StatsdDefaultSampleRate, c.DefaultStatsdDefaultSampleRate, "log_statsd_default_sample_rate")
-	number(key, s, func(n float64) {
-		if !(n >= 0 && n <= 1) {
-			errs = append(errs, config.Invalid(key, "must be from 0 to 1"))
-			return
-		}
-		merged.DefaultSampleRate = n
-	})
-	key, s = pick(c.StatsdSampleRateFactor, c.DefaultStatsdSampleRateFactor, "log_statsd_sample_rate_factor")
-	number(key, s, func(n float64) {
-		if !(n >= 0 && n <= math.MaxFloat64) {
-			errs = append(errs, config.Invalid(key, "must be 0 or more"))
-			return
-		}
-		merged.SampleRateFactor = n
-	})
-	return merged, own, errs
-}
-
-// stats makes the sender of metrics: the server's, unless this log has one of its own.
-func (c *Config) stats(h middleware.Host) (stats, error) {
-	s := stats{client: h.Stats, policies: h.Cluster.Policies, versions: h.Cluster.Limits.ValidAPIVersions, valid: map[string]bool{}}
-	methods := c.ValidMethods
-	if len(c.AccessValidMethods) > 0 {
-		methods = c.AccessValidMethods
-	}
-	for _, m := range methods {
-		s.valid[strings.ToUpper(m)] = true
-	}
-	merged, own, errs := c.statsd()
-	if len(errs) > 0 {
-		return s, errors.Join(errs...)
-	}
-	if own {
-		client, err := statsd.New(merged, statsd.Options{Logger: h.Log, Clock: h.Clock})
-		if err != nil {
-			return s, err
-		}
-		s.client, s.own = client, client
-	}
-	s.client = s.client.WithPrefix("proxy-server")
-	return s, nil
 }

@@ -125,7 +125,8 @@ func TestLinesAreSwifts(t *testing.T) {
 func checkMetrics(t *testing.T, e *entry, m made) {
 	t.Helper()
 	var got, want []string
-	s, err := (&Config{ValidMethods: defaults().ValidMethods}).stats(middlewaretest.Host(t))
+	c := defaults()
+	s, err := c.stats(middlewaretest.Host(t))
 	if err != nil {
 		t.Fatal(err)
 	}

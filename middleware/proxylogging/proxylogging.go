@@ -21,8 +21,15 @@
 //	proxy-server.object.GET.200.timing:12.5|ms
 //	proxy-server.object.policy.1.GET.200.xfer:4096|c
 //
-// Non-goals: labelled StatsD metrics (statsd_user_label_*, statsd_emit_buffer_xfer_bytes_seconds), and storage_domain,
-// which only they use.
+// With statsd_label_mode there are metrics with labels besides, or, without statsd_emit_legacy, in their place:
+//
+//	swift_proxy_server_request_timing      labels account, api, container, method, policy, resource, status
+//	swift_proxy_server_request_ttfb        of GETs, until the first byte
+//	swift_proxy_server_request_body_bytes  and response_body_bytes
+//	swift_proxy_server_request_body_streaming_bytes  and response_body_streaming_bytes: while bodies pass, if
+//	                                       statsd_emit_buffer_xfer_bytes_seconds asks for it
+//
+// Accounts and containers are as many as there are clients: labels are for servers that can bear that.
 package proxylogging
 
 import (
@@ -107,6 +114,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	state.Log.Done = true
 	e := &entry{filter: h.filter, r: r, state: state, start: h.clock.Now(), length: -1}
 	e.meter = respw.NewMeter(w, h.clock)
+	if e.body.flow, e.answer = h.stats.streams(e); e.answer != nil {
+		e.meter.Passed = e.answer.pass
+	}
 	if r.Body != nil && r.Body != http.NoBody {
 		e.body.ReadCloser = r.Body
 		r.Body = &e.body
@@ -125,6 +135,8 @@ type entry struct {
 	state *request.State
 	meter *respw.Meter
 	body  countedBody
+
+	answer *flow // of its body
 
 	start, end time.Time
 	policy     string // index as the header has it, "" if there is none
@@ -159,6 +171,8 @@ func (e *entry) done() {
 		e.dst.Send(e.r.Context(), *buf)
 		lines.Put(buf)
 	}
+	e.body.flow.end()
+	e.answer.end()
 	e.stats.report(e)
 }
 
@@ -212,14 +226,16 @@ func (e *entry) firstByte() time.Duration {
 // countedBody counts what is read of a request's body.
 type countedBody struct {
 	io.ReadCloser
-	n   int64
-	err error // why the body did not come to its end
+	n    int64
+	flow *flow
+	err  error // why the body did not come to its end
 }
 
 // Read counts.
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.n += int64(n)
+	b.flow.pass(int64(n))
 	if err != nil && err != io.EOF && !errors.Is(err, http.ErrBodyReadAfterClose) {
 		b.err = err
 	}

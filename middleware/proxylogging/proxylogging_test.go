@@ -455,8 +455,11 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{`access_log_statsd_port = 1.5`, "test.toml:6: filter.proxy_logging.access_log_statsd_port: must be from 1 to 65535"},
 		{`log_statsd_sample_rate_factor = -1`, "test.toml:6: filter.proxy_logging.log_statsd_sample_rate_factor: must be 0 or more"},
 		{`access_log_statsd_default_sample_rate = 2`, "test.toml:6: filter.proxy_logging.access_log_statsd_default_sample_rate: must be from 0 to 1"},
-		{`storage_domain = "example.com"`, "test.toml:6: filter.proxy_logging.storage_domain: unknown key"},
-		{`statsd_emit_buffer_xfer_bytes_seconds = 1`, "test.toml:6: filter.proxy_logging.statsd_emit_buffer_xfer_bytes_seconds: unknown key"},
+		{`statsd_emit_buffer_xfer_bytes_seconds = "nan"`, "test.toml:6: filter.proxy_logging.statsd_emit_buffer_xfer_bytes_seconds: must be a number"},
+		{`statsd_label_mode = "prometheus"`, "test.toml:6: filter.proxy_logging.statsd_label_mode: want one of disabled, dogstatsd, graphite, influxdb, librato"},
+		{`statsd_emit_legacy = "perhaps"`, "test.toml:6: filter.proxy_logging.statsd_emit_legacy: want true or false"},
+		{`"statsd_user_label_a-b" = "c"`, "test.toml:6: filter.proxy_logging.statsd_user_label_a-b: a label's name"},
+		{`statsd_user_label_dc = "a b"`, "test.toml:6: filter.proxy_logging.statsd_user_label_dc: a label's value"},
 		{`log_facility = "LOG_LOCAL1"`, "test.toml:6: filter.proxy_logging.log_facility: unknown key"},
 	} {
 		_, err := mt.TryBuild(mt.Host(t), Filter, tc.config, http.NotFoundHandler())

@@ -32,8 +32,13 @@ type aclMode interface {
 	put(x *exchange) error
 }
 
-// user is the id of who has signed the request, as owners and grantees are named.
-func (x *exchange) user() string { return x.sig.AccessKey }
+// user is the id of who has signed the request, as owners and grantees are named; "" for nobody.
+func (x *exchange) user() string {
+	if x.sig == nil {
+		return ""
+	}
+	return x.sig.AccessKey
+}
 
 func (x *exchange) getACL() error { return x.acl.get(x) }
 func (x *exchange) putACL() error { return x.acl.put(x) }

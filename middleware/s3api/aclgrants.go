@@ -215,7 +215,11 @@ func (m grantACL) forObject(x *exchange, h http.Header) error {
 	if err != nil {
 		return err
 	}
-	a, err := m.wanted(x, s3acl.Owners{Own: x.user(), Bucket: its.Owner})
+	o := s3acl.Owners{Own: x.user(), Bucket: its.Owner}
+	if o.Own == "" {
+		o.Own = o.Bucket // what nobody has signed is that of who lets everybody write
+	}
+	a, err := m.wanted(x, o)
 	if err == nil {
 		h.Set(objectACLHeader, a.Encode())
 	}

@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"errors"
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -52,6 +53,9 @@ func (f *filter) parseSignature(r *http.Request, hosted string) (*signature, err
 	if err != nil {
 		return nil, err
 	}
+	if sig.Presigned && sig.Time.Unix() >= latest {
+		return nil, s3err.AccessDenied.Say("Invalid date (should be seconds since epoch): " + r.URL.Query().Get("Expires"))
+	}
 	s := &signature{presigned: sig.Presigned}
 	s.S3 = &request.S3{
 		AccessKey: sig.AccessKey, Signature: sig.Given(), StringToSign: sig.StringToSign(), Version: 2,
@@ -62,6 +66,10 @@ func (f *filter) parseSignature(r *http.Request, hosted string) (*signature, err
 	}
 	return s, noToken(sig.SecurityToken)
 }
+
+// latest is when a request that is presigned by version 2 expires at the latest, in seconds since 1970: more is a client that
+// counts in something else. Swift's bound, 2038, is too near.
+const latest = 1 << 32
 
 // noToken refuses tokens of temporary credentials: there are none here, and one that is not checked proves nothing.
 func noToken(token string) error {
@@ -80,13 +88,55 @@ func (f *filter) nameRegion(err error) error {
 	return e
 }
 
+// anonymous says whether an S3 request is nobody's. Such a request does not say whose bucket it means: there is one account
+// for all, if the operator has named it.
+func (f *filter) anonymous(r *http.Request) bool {
+	return f.config.AnonymousAccount != "" && !f.signed(r)
+}
+
+// meantForS3 says whether a request that is not signed is one for S3: an anonymous one, or a form whose policy is signed.
+func (f *filter) meantForS3(r *http.Request) bool {
+	if f.swiftPath(r.URL.Path) || r.Method == http.MethodOptions || hasToken(r) {
+		return false
+	}
+	res, err := f.address(r, f.hostBucket(r))
+	if err != nil || res.bucket == "" || slices.Contains(notBuckets, res.bucket) {
+		return false
+	}
+	return f.config.AnonymousAccount != "" || f.isForm(r)
+}
+
+// notBuckets are the beginnings of paths that other filters and the proxy answer.
+var notBuckets = []string{"auth", "info", "endpoints"}
+
+// isForm says whether a request is a browser's form that uploads an object.
+func (f *filter) isForm(r *http.Request) bool {
+	if r.Method != http.MethodPost || r.Header["Authorization"] != nil {
+		return false
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "multipart/form-data"
+}
+
+// tokens are Swift's.
+var tokens = []string{"X-Auth-Token", "X-Storage-Token", "X-Service-Token"}
+
+func hasToken(r *http.Request) bool {
+	return slices.ContainsFunc(tokens, func(name string) bool { _, ok := r.Header[name]; return ok })
+}
+
 // vouches says whether whoever has signed the request has signed the header, or has sent it himself.
+// Nobody has signed an anonymous request, so all of it is its sender's.
 func (s *signature) vouches(header string) bool {
-	return !s.presigned || s.v4 != nil && slices.Contains(s.v4.SignedHeaders, strings.ToLower(header))
+	return s == nil || !s.presigned || s.v4 != nil && slices.Contains(s.v4.SignedHeaders, strings.ToLower(header))
 }
 
 // authenticate asks the auth filter who has signed. What it finds out is inherited by all that the exchange sends.
 func (x *exchange) authenticate() error {
+	if x.sig == nil {
+		x.account = x.config.AnonymousAccount
+		return nil
+	}
 	probe := subreq.New(x.r, subreq.Options{Method: http.MethodGet, Path: "/v1", Source: logSource})
 	state := request.From(probe.Context())
 	state.S3, state.Log.Done = x.sig.S3, true

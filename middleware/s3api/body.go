@@ -191,6 +191,7 @@ func (x *exchange) read(max int64) ([]byte, error) {
 // all returns the whole body, checked. It is read only if it may be short enough.
 func (u *upload) all(max int64) ([]byte, error) {
 	if u.length > max {
+		u.drain()
 		return nil, s3err.MalformedXML.With()
 	}
 	body, err := io.ReadAll(io.LimitReader(u, max+1))
@@ -200,6 +201,7 @@ func (u *upload) all(max int64) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case int64(len(body)) > max:
+		u.drain()
 		return nil, s3err.MalformedXML.With()
 	}
 	sum := md5.Sum(body)
@@ -208,6 +210,12 @@ func (u *upload) all(max int64) ([]byte, error) {
 	}
 	return body, nil
 }
+
+// drained is how much of a document that is too long is read and forgotten.
+const drained = 128 << 20
+
+// drain reads on, within bounds: most clients hear why they are refused only when they have sent everything.
+func (u *upload) drain() { _, _ = io.CopyN(io.Discard, u, drained) }
 
 // readXML reads the document that the operation takes. It must be there.
 func (x *exchange) readXML(v any) error {

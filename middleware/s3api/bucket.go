@@ -13,8 +13,12 @@ import (
 
 // headBucket says whether the bucket is there.
 func (x *exchange) headBucket() error {
-	if err := x.exists(); err != nil {
+	resp, err := x.ask(call{method: head, on: x.resource})
+	if err != nil {
 		return err
+	}
+	if at := resp.Header.Get("Last-Modified"); at != "" {
+		x.w.Header().Set("Last-Modified", at)
 	}
 	x.w.Header()["x-amz-bucket-region"] = []string{x.config.Location}
 	x.w.Header().Set("Content-Type", typeXML)
@@ -200,7 +204,7 @@ func (x *exchange) putVersioning() error {
 	case v.MFADelete != "" && v.MFADelete != "Disabled":
 		return s3err.NotImplemented.Say("MFA Delete is not supported.")
 	case v.Status != "Enabled" && v.Status != "Suspended":
-		return s3err.IllegalVersioningConfiguration.With()
+		return s3err.MalformedXML.With()
 	}
 	h := http.Header{}
 	h.Set("X-Versions-Enabled", strconv.FormatBool(v.Status == "Enabled"))

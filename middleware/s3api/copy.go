@@ -164,6 +164,7 @@ func (x *exchange) copied(src resource, resp *swiftAnswer) error {
 		at = t
 	}
 	h := x.w.Header()
+	h.Set("Last-Modified", at.Format(http.TimeFormat))
 	setAmz(h, "x-amz-version-id", a.version)
 	setAmz(h, "x-amz-copy-source-version-id", cmp.Or(resp.Header.Get("X-Copied-From-Version-Id"), src.version))
 	return x.document(copyResult{LastModified: at.Format("2006-01-02T15:04:05.000Z"), ETag: `"` + a.etag + `"`})

@@ -24,8 +24,8 @@ type exchange struct {
 	query query
 	resource
 	op      *operation
-	sig     *signature
-	account string // whose containers the buckets are; known once authenticated
+	sig     *signature // nil for anonymous requests
+	account string     // whose containers the buckets are; known once authenticated
 }
 
 // serve answers an S3 request.
@@ -39,7 +39,6 @@ func (f *filter) serve(w http.ResponseWriter, r *http.Request) {
 
 // withoutTokens takes out what would make a subrequest somebody else's.
 func withoutTokens(r *http.Request) *http.Request {
-	tokens := []string{"X-Auth-Token", "X-Storage-Token", "X-Service-Token"}
 	var h http.Header
 	for _, name := range tokens {
 		if _, ok := r.Header[name]; !ok {
@@ -58,12 +57,16 @@ func withoutTokens(r *http.Request) *http.Request {
 	return &clone
 }
 
-// run finds the operation and carries it out.
+// run finds out what the request is for and who asks, and carries it out.
 func (x *exchange) run() error {
 	hosted := x.hostBucket(x.r)
 	var err error
-	if x.sig, err = x.parseSignature(x.r, hosted); err != nil {
-		return err
+	switch {
+	case x.isForm(x.r), x.anonymous(x.r):
+	default:
+		if x.sig, err = x.parseSignature(x.r, hosted); err != nil {
+			return err
+		}
 	}
 	x.r = withoutTokens(x.r) // the signature may be over them
 	if x.query, err = parseQuery(x.r); err != nil {
@@ -71,6 +74,11 @@ func (x *exchange) run() error {
 	}
 	if x.resource, err = x.address(x.r, hosted); err != nil {
 		return err
+	}
+	if x.isForm(x.r) {
+		// Who asks is in the form, and so is what is checked of an operation.
+		x.op = routes[route{bucket, post, ""}]
+		return x.op.handle(x)
 	}
 	if err := x.authenticate(); err != nil {
 		return err
@@ -130,6 +138,9 @@ func (x *exchange) newRequest(c call) *http.Request {
 	state.Log.Done = !x.config.ForceSwiftRequestProxyLog
 	if authorize := x.acl.authorize(x, c); authorize != nil {
 		state.Authorize = authorize
+		if state.S3 == nil {
+			state.S3 = &request.S3{Account: x.account} // nobody's, and not for the auth filter to decide
+		}
 	}
 	return r
 }

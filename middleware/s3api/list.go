@@ -130,7 +130,7 @@ type (
 		NextMarker     string       `xml:"NextMarker,omitempty"`
 		Continuation   *string      `xml:"ContinuationToken"`
 		Next           string       `xml:"NextContinuationToken,omitempty"`
-		StartAfter     string       `xml:"StartAfter,omitempty"`
+		StartAfter     *string      `xml:"StartAfter"`
 		KeyCount       *int         `xml:"KeyCount"`
 		MaxKeys        int          `xml:"MaxKeys"`
 		Delimiter      string       `xml:"Delimiter,omitempty"`
@@ -220,7 +220,10 @@ func (x *exchange) listObjectsV2() error {
 		return err
 	}
 	l := x.objectList(p, meta.Truthy(x.query.get("fetch-owner")))
-	l.StartAfter = p.name(x.query.get("start-after"))
+	if x.query.has("start-after") {
+		after := p.name(x.query.get("start-after"))
+		l.StartAfter = &after
+	}
 	n := len(p.entries)
 	l.KeyCount = &n
 	if token != "" {

@@ -79,7 +79,12 @@ var responseHeaders = map[string]bool{
 // readCall makes the call of a GET or HEAD.
 func (x *exchange) readCall() (call, error) {
 	for name, values := range x.query.Values {
-		if header, ok := strings.CutPrefix(name, "response-"); ok && responseHeaders[header] && strings.ContainsFunc(values[0], control) {
+		header, ok := strings.CutPrefix(name, "response-")
+		switch {
+		case !ok || !responseHeaders[header]:
+		case x.sig == nil:
+			return call{}, s3err.InvalidRequest.Say("Request specific response headers cannot be used for anonymous GET requests.")
+		case strings.ContainsFunc(values[0], control):
 			return call{}, s3err.InvalidArgument.With("ArgumentName", name, "ArgumentValue", values[0])
 		}
 	}
@@ -286,6 +291,7 @@ func (x *exchange) putObject() error {
 	a := fromSwift(resp.Header)
 	out := x.w.Header()
 	out["ETag"] = a.header["ETag"]
+	out["Last-Modified"] = a.header["Last-Modified"]
 	setAmz(out, "x-amz-version-id", a.version)
 	if v, ok := u.checksum(); ok {
 		showChecksum(out, storedChecksum(v, checksum.FullObject))

@@ -90,6 +90,7 @@ var headers = map[string]rule{
 	"x-amz-checksum-crc64nvme":                     {implemented, "", nil},
 	"x-amz-checksum-sha1":                          {implemented, "", nil},
 	"x-amz-checksum-sha256":                        {implemented, "", nil},
+	"x-amz-checksum-*":                             {rejected, "other algorithms", nil},
 	"x-amz-checksum-algorithm":                     {implemented, "", checkAlgorithmName},
 	"x-amz-checksum-type":                          {implemented, "", nil},
 	"x-amz-checksum-mode":                          {implemented, "", only("ENABLED")},
@@ -134,6 +135,9 @@ var headers = map[string]rule{
 	"x-amz-request-route":                          {rejected, "object lambdas", nil},
 	"x-amz-request-token":                          {rejected, "object lambdas", nil},
 	"x-amz-fwd-*":                                  {rejected, "object lambdas", nil},
+	"x-amz-bucket-namespace":                       {rejected, "namespaces of buckets", nil},
+	"x-amz-bucket-object-lock-token":               {rejected, "object lock", nil},
+	"x-amz-if-match-initiated-time":                {rejected, "directory buckets", nil},
 	"x-amz-account-id":                             {rejected, "the control API", nil},
 	"x-amz-replication-status":                     {rejected, "replication", nil},
 }

@@ -66,5 +66,9 @@ func (x *exchange) fail(err error) {
 		x.w.WriteHeader(e.Status)
 		return
 	}
+	if x.r.Method == http.MethodHead {
+		x.write(e.Status, typeXML, nil) // there is no document, so it has no length
+		return
+	}
 	x.write(e.Status, typeXML, e.Document(x.r.URL.Path, x.state.TransID))
 }

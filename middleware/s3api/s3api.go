@@ -6,11 +6,13 @@
 //	dns_compliant_bucket_names = true
 //
 // A bucket is a container of the account that the access key belongs to; with tempauth the key is account:user. A request is
-// one for S3 if it is signed, in its headers or its query, by version 4 or 2; any other goes on as it came. Buckets are named
-// in the path, or in the Host below one of storage_domain.
+// one for S3 if it is signed, in its headers or its query, by version 4 or 2, or a browser's form. Any other goes on as it
+// came, unless there is an anonymous_account: then it is for that account's buckets, where its path is none of Swift's.
+// Buckets are named in the path, or in the Host below one of storage_domain.
 //
 // What is stored is as OpenStack Swift's s3api stores it, so that each serves what the other has written: user metadata as
-// X-Object-Meta-*, its underscores as =5F; ACLs as those of containers, or with s3_acl in system metadata; versions as object versioning has them.
+// X-Object-Meta-*, its underscores as =5F; ACLs as those of containers, or with s3_acl in system metadata; versions as object
+// versioning has them.
 //
 // # How a request goes
 //
@@ -83,6 +85,9 @@ type Config struct {
 	AllowNoOwner bool `toml:"allow_no_owner"`
 	// With s3_acl: list only the buckets that the user owns.
 	CheckBucketOwner bool `toml:"check_bucket_owner"`
+	// The account, such as AUTH_test, whose buckets requests are for that nobody has signed: they name none. They may do what
+	// its buckets let everybody do. Empty leaves such requests to Swift.
+	AnonymousAccount string `toml:"anonymous_account"`
 	// Answer 429 rather than 503 to clients that are too fast.
 	RatelimitAsClientError bool `toml:"ratelimit_as_client_error"`
 }
@@ -100,6 +105,7 @@ func (c *Config) Validate() error {
 		{c.MaxBucketListing > 0, "max_bucket_listing", "must be above 0"},
 		{c.MaxMultiDeleteObjects > 0, "max_multi_delete_objects", "must be above 0"},
 		{c.MultiDeleteConcurrency > 0 && c.MultiDeleteConcurrency <= maxDeleteConcurrency, "multi_delete_concurrency", "must be from 1 to 1000"},
+		{!strings.Contains(c.AnonymousAccount, "/"), "anonymous_account", "must be the name of an account"},
 		{c.ClockSkew.Duration > 0, "allowable_clock_skew", "must be above 0"},
 		{!slices.Contains(c.CORSPreflightAllowOrigin, "*") || len(c.CORSPreflightAllowOrigin) == 1,
 			"cors_preflight_allow_origin", "* stands for all, so it must be alone"},
@@ -181,7 +187,7 @@ func featuresOf(info middleware.Infos) features {
 func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodOptions && f.preflight(w, r):
-	case f.signed(r):
+	case f.signed(r), f.meantForS3(r):
 		f.serve(w, r)
 	case r.Method == http.MethodGet && f.isContainer(r.URL.Path):
 		f.swiftListing(w, r)

@@ -91,10 +91,10 @@ func (x *exchange) bucketXML(name string, e listing.Entry) bucketXML {
 
 // token returns the name that a continuation-token stands for, "" if there is none.
 func (q query) token() (string, error) {
-	if !q.has("continuation-token") {
-		return "", nil
-	}
 	v := q.get("continuation-token")
+	if v == "" {
+		return "", nil // AWS refuses an empty one, Swift does not
+	}
 	name, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(v, " ", "+"))
 	if err != nil || len(name) == 0 {
 		return "", s3err.InvalidArgument.Say("The continuation token provided is incorrect", "ArgumentName", "continuation-token", "ArgumentValue", v)

@@ -21,7 +21,7 @@ type (
 		NextKeyMarker       string      `xml:"NextKeyMarker,omitempty"`
 		NextVersionIDMarker string      `xml:"NextVersionIdMarker,omitempty"`
 		MaxKeys             int         `xml:"MaxKeys"`
-		Delimiter           string      `xml:"Delimiter,omitempty"`
+		Delimiter           *string     `xml:"Delimiter"`
 		EncodingType        string      `xml:"EncodingType,omitempty"`
 		IsTruncated         bool        `xml:"IsTruncated"`
 		Versions            []any       // of versionXML
@@ -72,7 +72,11 @@ func (x *exchange) listVersions() error {
 	}
 	l := versionList{
 		Name: x.bucket, Prefix: p.name(p.prefix), KeyMarker: p.name(key), VersionIDMarker: id, MaxKeys: p.max,
-		Delimiter: p.name(p.delimiter), EncodingType: p.encodingType(), IsTruncated: p.truncated,
+		EncodingType: p.encodingType(), IsTruncated: p.truncated,
+	}
+	if x.query.has("delimiter") {
+		delimiter := p.name(p.delimiter)
+		l.Delimiter = &delimiter
 	}
 	for i, e := range p.entries {
 		if p.subdirs[i] {

@@ -66,7 +66,7 @@ func (f *filter) mayWrite(r *http.Request, account, container string) error {
 		return nil
 	}
 	c := lookup.GetContainer(r, lookup.Subrequest{Next: f.next, Source: logSource}, account, container)
-	return authorize(r, string(c.WriteACL))
+	return request.Authorize(r, string(c.WriteACL))
 }
 
 // send writes the jobs into the queue, as rows of a container of the expirer's.

@@ -82,16 +82,7 @@ func (u *upload) authorize() error {
 		return nil
 	}
 	c := lookup.GetContainer(u.r, lookup.Subrequest{Next: u.next, Source: logSource}, u.path.Account, u.path.Container)
-	return authorize(u.r, string(c.WriteACL))
-}
-
-// authorize asks the auth filter about the request by an access list.
-func authorize(r *http.Request, acl string) error {
-	state := request.From(r.Context())
-	before := state.ACL
-	state.ACL = acl
-	defer func() { state.ACL = before }()
-	return state.Authorize(r)
+	return request.Authorize(u.r, string(c.WriteACL))
 }
 
 // read reads and checks what the client has sent.

@@ -58,8 +58,8 @@ func (f *filter) put(w http.ResponseWriter, r *http.Request, p apipath.Path) err
 		h.Set(sysAccount, apipath.Quote(t.path.Account))
 		row += "; symlink_target_account=" + h.Get(sysAccount)
 	}
-	if t.etag != "" {
-		row += "; symlink_target_etag=" + t.etag + "; symlink_target_bytes=" + h.Get(sysBytes)
+	if etag := h.Get(sysETag); etag != "" { // found out here, or by a filter to the left that made the target
+		row += "; symlink_target_etag=" + etag + "; symlink_target_bytes=" + h.Get(sysBytes)
 	}
 	h.Set(override, row)
 	inner := *r

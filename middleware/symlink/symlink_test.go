@@ -156,6 +156,18 @@ func TestRightsOnTheLinkAreNotThoseOnTheTarget(t *testing.T) {
 	}
 }
 
+// A filter to the left that has made the target knows it, and need not be asked to prove it.
+func TestStaticLinksOfTheCluster(t *testing.T) {
+	app := middlewaretest.NewApp().On("PUT "+path, middlewaretest.Answer{Code: 201})
+	res := middlewaretest.Do(t, middlewaretest.Build(t, Filter, "", app), "PUT", path,
+		middlewaretest.Header(headerTarget, "%00t/%00o"), middlewaretest.Header(sysETag, "e"), middlewaretest.Header(sysBytes, "5"))
+	const want = md5Empty + "; symlink_target=%00t/%00o; symlink_target_etag=e; symlink_target_bytes=5"
+	put := app.Last()
+	if got := put.Header.Get("X-Object-Sysmeta-Container-Update-Override-Etag"); res.Code != 201 || got != want || put.Header.Get(sysETag) != "e" {
+		t.Errorf("%d: listed with %q, want %q; stored with %v", res.Code, got, want, put.Header)
+	}
+}
+
 func TestPostSaysWhereTheTargetIs(t *testing.T) {
 	app := middlewaretest.NewApp().On("POST "+path, middlewaretest.Answer{Code: 202, Header: map[string]string{sysTarget: "t/o", sysAccount: "AUTH_x", sysETag: "e"}})
 	res := middlewaretest.Do(t, middlewaretest.Build(t, Filter, "", app), "POST", path)

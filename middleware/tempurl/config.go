@@ -36,19 +36,10 @@ func defaults() Config {
 
 // Validate names options that cannot be used.
 func (c *Config) Validate() error {
-	if _, _, err := digest.NewSet(words(c.AllowedDigests)); err != nil {
+	if _, _, err := digest.NewSet(c.AllowedDigests.Words()); err != nil {
 		return config.Invalid("allowed_digests", "%v", err)
 	}
 	return nil
-}
-
-// words cuts at blanks what was cut at commas already.
-func words(l config.List) []string {
-	out := strings.Fields(strings.Join(l, " "))
-	if out == nil {
-		out = []string{} // for /info
-	}
-	return out
 }
 
 // headers removes headers by name.
@@ -62,7 +53,7 @@ type names struct {
 
 func newNames(l config.List) names {
 	n := names{exact: map[string]struct{}{}}
-	for _, name := range words(l) {
+	for _, name := range l.Words() {
 		name = plain(name)
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
 			n.prefixes = append(n.prefixes, prefix)

@@ -50,7 +50,7 @@ var Filter = middleware.Define("tempurl", defaults(), build).
 	After("gatekeeper", "memcache").Before("tempauth", "keystoneauth", "staticweb", "slo", "dlo")
 
 func build(host middleware.Host, c Config) (middleware.Instance, error) {
-	digests, unknown, err := digest.NewSet(words(c.AllowedDigests))
+	digests, unknown, err := digest.NewSet(c.AllowedDigests.Words())
 	if err != nil {
 		return middleware.Instance{}, err
 	}
@@ -61,16 +61,16 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 		host.Log.Warn("digests are deprecated", "digests", []digest.Algorithm(old))
 	}
 	info := map[string]any{
-		"methods":                 words(c.Methods),
-		"incoming_remove_headers": words(c.IncomingRemoveHeaders), "incoming_allow_headers": words(c.IncomingAllowHeaders),
-		"outgoing_remove_headers": words(c.OutgoingRemoveHeaders), "outgoing_allow_headers": words(c.OutgoingAllowHeaders),
+		"methods":                 c.Methods.Words(),
+		"incoming_remove_headers": c.IncomingRemoveHeaders.Words(), "incoming_allow_headers": c.IncomingAllowHeaders.Words(),
+		"outgoing_remove_headers": c.OutgoingRemoveHeaders.Words(), "outgoing_allow_headers": c.OutgoingAllowHeaders.Words(),
 		"allowed_digests": digests,
 	}
 	if old := digests.Deprecated(); len(old) > 0 {
 		info["deprecated_digests"] = old
 	}
 	f := filter{
-		methods: words(c.Methods), digests: digests,
+		methods: c.Methods.Words(), digests: digests,
 		incoming: headers{newNames(c.IncomingRemoveHeaders), newNames(c.IncomingAllowHeaders)},
 		outgoing: headers{newNames(c.OutgoingRemoveHeaders), newNames(c.OutgoingAllowHeaders)},
 		clock:    host.Clock, log: host.Log, stats: host.Stats,
@@ -222,11 +222,7 @@ func (f *filter) check(r *http.Request, p params) (apipath.Path, scope) {
 
 // signedWith says whether one of the keys in the metadata has made the signature for one of the methods.
 func (p params) signedWith(meta map[string]string, methods []string, path string) bool {
-	for _, name := range []string{"temp-url-key", "temp-url-key-2"} {
-		key := meta[name]
-		if key == "" {
-			continue // anybody could sign with an empty key
-		}
+	for _, key := range lookup.SigningKeys(meta) {
 		for _, method := range methods {
 			if p.signature.Is(digest.HMAC(p.signature.Algorithm, key, p.text(method, path))) {
 				return true

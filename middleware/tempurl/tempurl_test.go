@@ -239,7 +239,7 @@ func TestAWriteThatRefersToOthersIsRefused(t *testing.T) {
 func TestLookupsAndCounters(t *testing.T) {
 	host := mt.Host(t)
 	var sent []string
-	host.Stats = statsd.ToFunc(statsd.Config{DefaultSampleRate: 1, SampleRateFactor: 1}, func(packet string) { sent = append(sent, packet) })
+	host.Stats = statsd.ToFunc(statsd.Defaults(), func(packet string) { sent = append(sent, packet) })
 	app := keys("container")
 	mt.Get(t, mt.BuildOn(t, host, Filter, "", app), object+sign("GET", object, key))
 	for _, c := range app.Calls() {

@@ -59,6 +59,14 @@ def rows(kinds):
                 yield row
 
 
+def forms(version):
+    """Fields of forms that post objects."""
+    for token in (None, TOKEN):
+        client = boto3.client('s3', aws_access_key_id=ACCESS, aws_secret_access_key=SECRET, aws_session_token=token, region_name=REGION,
+                              endpoint_url='https://' + HOST, config=Config(signature_version=version))
+        yield client.generate_presigned_post('bucket', 'a key', ExpiresIn=600)['fields']
+
+
 class Taken(Exception):
     """The request is there, it need not be sent."""
 
@@ -108,4 +116,6 @@ def write(path, items):
 write('botocore.json', rows([
     ('header', lambda c: S3SigV4Auth(c, 's3', REGION)), ('query', lambda c: S3SigV4QueryAuth(c, 's3', REGION, expires=600))]))
 write('../../sigv2/testdata/botocore.json', rows([('header', HmacV1Auth), ('query', lambda c: HmacV1QueryAuth(c, expires=600))]))
+write('forms.json', forms('s3v4'))
+write('../../sigv2/testdata/forms.json', forms('s3'))
 write('../../awschunked/testdata/botocore.json', chunked())

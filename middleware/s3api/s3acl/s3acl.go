@@ -44,7 +44,7 @@ func (p Permission) valid() bool {
 // A Grantee is the id of a user, or the name of a group.
 type Grantee string
 
-// The groups. All who sign a request are in both of the first two.
+// The groups. All who sign a request are in both of the first two, those who do not in the first.
 const (
 	AllUsers           Grantee = "AllUsers"
 	AuthenticatedUsers Grantee = "AuthenticatedUsers"
@@ -61,18 +61,20 @@ var groups = map[Grantee]string{
 // logUser is the name of the users, one in each account, who deliver logs.
 const logUser = ".log_delivery"
 
-// includes says whether a user is the grantee, or one of the group. The user has signed.
+// includes says whether a user is the grantee, or one of the group. Who has not signed is "".
 func (g Grantee) includes(user string) bool {
 	switch g {
-	case AllUsers, AuthenticatedUsers:
+	case AllUsers:
 		return true
+	case AuthenticatedUsers:
+		return user != ""
 	case LogDelivery:
 		if _, name, ok := strings.Cut(user, ":"); ok {
 			user = name
 		}
 		return user == logUser
 	}
-	return string(g) == user
+	return user != "" && string(g) == user
 }
 
 // A Grant is one line of an ACL.

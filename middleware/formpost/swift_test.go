@@ -1,0 +1,12 @@
+package formpost_test
+
+import (
+	"testing"
+
+	"github.com/apus-storage/apus/internal/replay"
+)
+
+// TestAnswersAreThoseOfSwift replays, in order, what testdata/record.py recorded of OpenStack Swift.
+func TestAnswersAreThoseOfSwift(t *testing.T) {
+	replay.Run(t, replay.Conversation{AtLeast: 300})
+}

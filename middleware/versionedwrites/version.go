@@ -1,0 +1,193 @@
+package versionedwrites
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/meta"
+	"github.com/apus-storage/apus/internal/reply"
+	"github.com/apus-storage/apus/internal/request"
+	"github.com/apus-storage/apus/internal/respw"
+	"github.com/apus-storage/apus/internal/segments"
+	"github.com/apus-storage/apus/internal/timestamp"
+)
+
+// serveVersion answers a request for a version by its id. It does not matter whether versioning is on. The error is the
+// client's answer.
+func (c *objectCall) serveVersion(id string) error {
+	var t timestamp.Timestamp
+	switch {
+	case c.r.Method == http.MethodPost:
+		return reply.Raw(http.StatusBadRequest, "POST to a specific version is not allowed")
+	case c.hidden == "" && id != nullVersion:
+		return reply.Raw(http.StatusBadRequest, "version-aware operations require that the container is versioned")
+	case id == nullVersion && c.r.Method == http.MethodDelete:
+		c.next.ServeHTTP(c.w, c.r) // the name itself stands for it
+		return nil
+	case id == nullVersion && c.r.Method != http.MethodPut:
+		return c.getNull()
+	}
+	t, err := timestamp.Parse(id)
+	if err != nil {
+		return reply.Raw(http.StatusBadRequest, "Invalid version parameter").Because(err)
+	}
+	name, err := versionName(c.path.Object, t)
+	if err != nil {
+		return reply.Raw(http.StatusBadRequest, "Invalid version parameter").Because(err)
+	}
+	switch c.r.Method {
+	case http.MethodDelete:
+		return c.deleteVersion(id, name)
+	case http.MethodPut:
+		return c.makeCurrent(name, t)
+	}
+	return c.getVersion(id, name)
+}
+
+// at is the client's own request, made to another path. The container there has no access list: it is its owner's.
+func (c *objectCall) at(p apipath.Path, rawQuery string) *http.Request {
+	r := *c.r
+	r.URL = &url.URL{Path: p.String(), RawQuery: rawQuery}
+	r.RequestURI = r.URL.RequestURI()
+	r.Header = c.r.Header.Clone()
+	if apipath.IsReserved(p.Container) {
+		r.Header[headerAllowReserved] = []string{"true"}
+	}
+	return &r
+}
+
+// getNull reads the object as it was written without versions.
+func (c *objectCall) getNull() error {
+	prefix, err := hiddenContainer("")
+	if err != nil {
+		return err
+	}
+	return c.get(c.r, nullVersion, func(code int, h http.Header) *reply.Error {
+		if success(code) && strings.Contains(apipath.Unquote(meta.Value(h, headerContentLocated)), prefix) {
+			return reply.Status(http.StatusNotFound) // what stands there has an id
+		}
+		return nil
+	})
+}
+
+// getVersion reads a version.
+func (c *objectCall) getVersion(id, name string) error {
+	return c.get(c.at(c.inHidden(name), c.r.URL.RawQuery), id, func(_ int, h http.Header) *reply.Error {
+		kind := meta.Value(h, "Content-Type")
+		if v := meta.Value(h, headerBackendType); v != "" {
+			kind = v
+		}
+		if kind != markerType {
+			return nil
+		}
+		e := reply.Status(http.StatusNotFound).With(headerVersion, id)
+		e.Type = markerType
+		return e
+	})
+}
+
+// get sends the request and names the version in the answer, unless refuse has another one.
+func (c *objectCall) get(r *http.Request, id string, refuse func(int, http.Header) *reply.Error) error {
+	out := respw.OnHeader(c.w, func(code int, h http.Header) int {
+		if success(code) {
+			h[headerVersion] = []string{id}
+		}
+		return code
+	})
+	var refused *reply.Error
+	res, _ := segments.Intercept(c.next, out, r, func(code int, h http.Header) (int, bool) {
+		refused = refuse(code, h)
+		return 0, refused != nil // of the body nothing is wanted
+	})
+	if res != nil {
+		return refused
+	}
+	out.Finish()
+	return nil
+}
+
+// makeCurrent links the object's name to one of its versions.
+func (c *objectCall) makeCurrent(name string, t timestamp.Timestamp) error {
+	if err := request.Authorize(c.r, string(c.info.WriteACL)); err != nil {
+		return err
+	}
+	if c.r.ContentLength != 0 {
+		if n, _ := c.r.Body.Read(make([]byte, 1)); n > 0 || c.r.ContentLength > 0 {
+			return &reply.Error{Code: http.StatusBadRequest, Type: "text/plain", Body: "PUT version-id requests require a zero byte body"}
+		}
+	}
+	head := c.send(c.request(c.r, http.MethodHead, c.inHidden(name), itself, nil))
+	if head.Code == http.StatusNotFound {
+		if c.container(c.r, c.inHidden("")).Exists() {
+			return &reply.Error{Code: http.StatusNotFound, Type: "text/plain", Body: "The specified version does not exist"}
+		}
+		return c.missing
+	}
+	if err := c.check(head); err != nil {
+		return err
+	}
+	if c.enabled {
+		// What has been written while versioning was off is replaced like anything else.
+		if _, err := c.keepCurrent(true); err != nil {
+			return err
+		}
+	}
+	now, err := c.stamp()
+	if err != nil {
+		return err
+	}
+	c.putLink(link{
+		name: name, id: t, time: now, etag: meta.Value(head.Header, "Etag"),
+		size: head.Header.Get("Content-Length"), kind: head.Header.Get("Content-Type"),
+	})
+	return nil
+}
+
+// deleteVersion removes a version for good, and the link to it if it is the current one. An older one does not take its
+// place.
+func (c *objectCall) deleteVersion(id, name string) error {
+	there := c.at(c.inHidden(name), c.r.URL.RawQuery)
+	// Before the link goes, it must be certain that the version may.
+	if err := request.Authorize(there, string(c.container(c.r, c.inHidden("")).WriteACL)); err != nil {
+		return err
+	}
+	current, err := c.current()
+	if err != nil {
+		return err
+	}
+	left := nullVersion
+	switch {
+	case current == name:
+		link := c.original(c.at(c.path, ""))
+		if err := c.check(link); err != nil {
+			return err
+		}
+	case current != "":
+		if _, t, ok := splitVersion(current); ok {
+			left = t.Internal()
+		}
+	}
+	c.serve(there, func(_ int, h http.Header) {
+		h[headerVersion] = []string{id}
+		h[headerCurrent] = []string{left}
+	})
+	return nil
+}
+
+// current is the name of the version that the object's name is linked to, "" if it is none.
+func (c *objectCall) current() (string, error) {
+	head := c.send(c.request(c.r, http.MethodHead, c.path, itself, http.Header{"X-Newest": {"True"}}))
+	if head.Code == http.StatusNotFound {
+		return "", nil
+	}
+	if err := c.check(head); err != nil {
+		return "", err
+	}
+	container, name, ok := splitTarget(apipath.Unquote(meta.Value(head.Header, headerTarget)))
+	if meta.Value(head.Header, sysLink) != "true" || !ok || container != c.hidden {
+		return "", nil
+	}
+	return name, nil
+}
