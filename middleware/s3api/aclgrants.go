@@ -199,7 +199,23 @@ func (r resource) covers(on resource) bool {
 		upload, number, both := strings.Cut(rest, "/")
 		return ok && both && r.key != "" && upload != "" && number != "" && strings.Trim(number, "0123456789") == ""
 	}
-	return false
+	return r.coversVersion(on)
+}
+
+// coversVersion says whether a container or object is where the resource's versions are. No client can name them.
+func (r resource) coversVersion(on resource) bool {
+	if !apipath.IsReserved(on.bucket) {
+		return false
+	}
+	hidden, err := apipath.SplitReserved(on.bucket)
+	if err != nil || len(hidden) != 2 || hidden[0] != "versions" || hidden[1] != r.bucket {
+		return false
+	}
+	if on.key == "" {
+		return true
+	}
+	version, err := apipath.SplitReserved(on.key)
+	return err == nil && len(version) > 0 && version[0] == r.key
 }
 
 func (m grantACL) forBucket(x *exchange, h http.Header) error {
