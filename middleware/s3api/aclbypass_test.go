@@ -65,7 +65,12 @@ func TestNothingLeadsAroundGrants(t *testing.T) {
 	c.want(200, "system metadata of a bucket", owner, "PUT", "/private?acl", h, "")
 	unread("system metadata", "/open/secret")
 	c.want(denied, "system metadata", guest, "GET", "/private", nil, "")
-	c.want(denied, "another bucket's name in another case", guest, "PUT", "/private.", nil, "")
+	for _, name := range []string{"Private", "PRIVATE", "private.", "private..", ".private", "private%00", "private+segments", "%00versions%00private"} {
+		c.want(400, "a name like that of another", another, "PUT", "/"+name, nil, "")
+	}
+	c.want("BucketAlreadyExists", "the name of another", another, "PUT", "/private", headers("X-Amz-Acl", everyone), "")
+	c.want(denied, "whose it is", another, "GET", "/private?acl", nil, "")
+	c.want(denied, "is not deleted by another", another, "DELETE", "/private", nil, "")
 }
 
 // TestGrantsOfVersions gives each version an ACL of its own.

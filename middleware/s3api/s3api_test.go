@@ -31,6 +31,8 @@ type bench struct {
 	h    http.Handler
 	t    testing.TB
 	host middleware.Host
+	// authorize is what the auth filter leaves to be asked, nil for nothing.
+	authorize func(*http.Request) error
 }
 
 func newBench(t testing.TB, toml string) *bench {
@@ -43,7 +45,7 @@ func newBench(t testing.TB, toml string) *bench {
 				w.WriteHeader(http.StatusForbidden)
 				return
 			}
-			s3.Account, state.User = "AUTH_test", "test,test:tester,AUTH_test"
+			s3.Account, state.User, state.Authorize = "AUTH_test", "test,test:tester,AUTH_test", b.authorize
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
