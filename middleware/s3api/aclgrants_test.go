@@ -174,3 +174,34 @@ func TestWhatACallCovers(t *testing.T) {
 		}
 	}
 }
+
+func TestNobodyMayDoWhatAllMay(t *testing.T) {
+	acl := func(permission s3acl.Permission, to s3acl.Grantee) string {
+		return s3acl.ACL{Owner: testKey, Grants: []s3acl.Grant{{Permission: permission, Grantee: to}}}.Encode()
+	}
+	b := newGrantBench(t, `anonymous_account = "AUTH_test"`, true)
+	b.On("HEAD /v1/AUTH_test/public", stored(bucketACLHeader, acl(s3acl.FullControl, s3acl.AllUsers)))
+	b.On("HEAD /v1/AUTH_test/users", stored(bucketACLHeader, acl(s3acl.FullControl, s3acl.AuthenticatedUsers)))
+	for _, name := range []string{"public", "users"} {
+		b.On("GET /v1/AUTH_test/"+name, middlewaretest.Answer{Code: 200, Body: "[]"})
+		b.On("GET /v1/AUTH_test/"+name+"/o", stored(objectACLHeader, acl(s3acl.Read, s3acl.AllUsers)))
+		b.On("GET /v1/AUTH_test/"+name+"/p", stored(objectACLHeader, acl(s3acl.Read, s3acl.AuthenticatedUsers)))
+		b.On("PUT /v1/AUTH_test/"+name+"/new", middlewaretest.Answer{Code: 201})
+	}
+	for _, tc := range []struct {
+		method, target string
+		status         int
+	}{
+		{"GET", "/public", 200}, {"GET", "/users", 403}, {"GET", "/public/o", 200}, {"GET", "/users/o", 200}, {"GET", "/public/p", 403},
+		{"DELETE", "/public", 403}, {"PUT", "/another", 403}, {"PUT", "/users/new", 403}, {"PUT", "/public/new", 200},
+	} {
+		r := middlewaretest.Do(t, b.h, tc.method, tc.target, middlewaretest.Body("x"))
+		if r.Code != tc.status {
+			t.Errorf("%s %s: got %d %s, want %d", tc.method, tc.target, r.Code, r.Body, tc.status)
+		}
+	}
+	// What nobody has signed is that of the bucket's owner.
+	if got, want := b.Last().Header.Get(objectACLHeader), s3acl.Private(testKey).Encode(); got != want {
+		t.Errorf("stored with %s, want %s", got, want)
+	}
+}
