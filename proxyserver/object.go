@@ -110,6 +110,9 @@ func withoutSwiftParams(contentType string) string {
 }
 
 func (x *exchange) postObject() (*response, error) {
+	if err := x.refuseCondition(); err != nil {
+		return nil, err
+	}
 	p, err := x.locate()
 	if err != nil {
 		return nil, err
@@ -163,6 +166,10 @@ func count(statuses []int, code int) (n int) {
 }
 
 func (x *exchange) deleteObject() (*response, error) {
+	cond, err := x.condition()
+	if err != nil {
+		return nil, err
+	}
 	p, err := x.locate()
 	if err != nil {
 		return nil, err
@@ -179,6 +186,9 @@ func (x *exchange) deleteObject() (*response, error) {
 	h := x.objectHeaders(p)
 	if _, err := x.stamp(h); err != nil {
 		return nil, err
+	}
+	if cond.set {
+		return x.deleteIf(p, h)
 	}
 	n := p.target.Replicas() + p.target.LocalHandoffs()
 	hs := x.spreadUpdates(x.sign(h, x.r.URL.RawQuery), p, n, nil)

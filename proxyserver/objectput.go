@@ -21,11 +21,9 @@ import (
 const headerTypeOverridden = "X-Backend-Content-Type-Overridden"
 
 func (x *exchange) putObject() (*response, error) {
-	onlyNew := false
-	if _, ok := x.r.Header["If-None-Match"]; ok {
-		if onlyNew = hasStar(meta.Value(x.r.Header, "If-None-Match")); !onlyNew {
-			return nil, plain(http.StatusBadRequest, "If-None-Match only supports *")
-		}
+	cond, err := x.condition()
+	if err != nil {
+		return nil, err
 	}
 	p, err := x.locate()
 	if err != nil {
@@ -53,7 +51,7 @@ func (x *exchange) putObject() (*response, error) {
 	}
 	put := fanout.Put{
 		Headers: x.spreadUpdates(x.sign(h, x.r.URL.RawQuery), p, p.target.Replicas(), queue),
-		Length:  x.r.ContentLength, IfNoneMatch: onlyNew,
+		Length:  x.r.ContentLength,
 	}
 	for _, h := range put.Headers {
 		h["Expect"] = []string{"100-continue"}
@@ -66,10 +64,10 @@ func (x *exchange) putObject() (*response, error) {
 	put.Whole = x.r.Header["Expect"] == nil
 	body := x.clientBody()
 	put.Body = body
-	ans, err := x.nodes.Put(x.r.Context(), p.target, put)
+	ans, err := x.upload(p.target, put, cond)
 	body.done()
 	if err != nil {
-		return nil, putError(err)
+		return nil, err
 	}
 	return x.stored(ans, now), nil
 }
@@ -95,6 +93,9 @@ func (x *exchange) stored(ans *fanout.Answer, now timestamp.Timestamp) *response
 
 // putError makes an answer of what went wrong with an upload.
 func putError(err error) error {
+	if err == nil {
+		return nil
+	}
 	code := http.StatusInternalServerError
 	switch {
 	case errors.Is(err, fanout.ErrPrecondition):

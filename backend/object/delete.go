@@ -15,9 +15,23 @@ func (s *Server) delete(c *call) error {
 	if err := c.time(true); err != nil {
 		return err
 	}
+	cond, err := s.reserve(c)
+	if err != nil {
+		return err
+	}
+	defer cond.release()
 	info, stored, status, err := s.stateBeforeDelete(c)
 	if err != nil {
 		return err
+	}
+	if cond != nil {
+		here := info
+		if status == http.StatusNotFound {
+			here = nil // expired
+		}
+		if err := s.awaitCommit(c, cond, here, stored); err != nil {
+			return err
+		}
 	}
 	var deleteAt int64
 	contentType := ""
@@ -33,12 +47,15 @@ func (s *Server) delete(c *call) error {
 	ctx := context.WithoutCancel(c.r.Context())
 	older := stored.Before(c.at)
 	var batch updateBatch
-	if deleteAt != 0 {
+	if deleteAt != 0 && cond == nil {
 		s.unqueue(c, &batch, deleteAt)
 	}
 	if older {
-		if err := s.store.Delete(ctx, c.object, c.at); err != nil {
+		if err := s.store.DeleteIf(ctx, c.object, c.at, cond.guard(c)); err != nil {
 			return c.failure(err)
+		}
+		if deleteAt != 0 && cond != nil {
+			s.unqueue(c, &batch, deleteAt) // not before the guard has let the object go
 		}
 		s.addContainerUpdates(c, &batch, http.MethodDelete, headers{{Name: "X-Timestamp", Value: c.at.Internal()}})
 	}

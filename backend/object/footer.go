@@ -9,7 +9,6 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
-	"strings"
 
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
@@ -64,17 +63,10 @@ func footerOf(r *http.Request) (*footer, error) {
 	return &footer{boundary: boundary}, nil
 }
 
-// begin returns the reader of the object's bytes. If there will be a footer it tells the proxy, which waits for that,
-// that this server understands it.
+// begin returns the reader of the object's bytes.
 func (f *footer) begin(c *call) (io.Reader, error) {
 	if f.boundary == "" {
 		return c.r.Body, nil
-	}
-	if strings.EqualFold(c.r.Header.Get("Expect"), "100-continue") {
-		h := c.w.Header()
-		h["X-Obj-Metadata-Footer"] = []string{"yes"}
-		c.w.WriteHeader(http.StatusContinue)
-		delete(h, "X-Obj-Metadata-Footer")
 	}
 	f.src = &rememberer{r: c.r.Body}
 	f.parts = multipart.NewReader(f.src, f.boundary)

@@ -38,7 +38,12 @@ func (s *Server) put(c *call) error {
 	if err != nil {
 		return err
 	}
-	before, err := s.stateBeforePut(c)
+	cond, err := s.reserve(c)
+	if err != nil {
+		return err
+	}
+	defer cond.release()
+	before, err := s.stateBeforePut(c, cond)
 	if err != nil {
 		return err
 	}
@@ -48,6 +53,7 @@ func (s *Server) put(c *call) error {
 	}
 	defer up.Close()
 	s.beginRead(c)
+	c.consent(footer, cond)
 	body, err := footer.begin(c)
 	if err != nil {
 		return err
@@ -74,7 +80,7 @@ func (s *Server) put(c *call) error {
 	md := s.metadataOfPut(c, n, etag, more)
 	// From here on the client's going away must not stop us half-way: the object may be visible already.
 	ctx := context.WithoutCancel(c.r.Context())
-	if err := up.Commit(ctx, c.at, md); err != nil {
+	if err := up.CommitIf(ctx, c.at, md, cond.guard(c)); err != nil {
 		return c.failure(err)
 	}
 	s.tellOfPut(ctx, c, before, md, more)
@@ -133,8 +139,26 @@ func refusal(err error) error {
 	return err
 }
 
+// consent asks for the body, and says what this server promises of it: a proxy that needs a promise waits for that. Without
+// one the first read asks.
+func (c *call) consent(f *footer, cond *condition) {
+	if !strings.EqualFold(c.r.Header.Get("Expect"), "100-continue") || f.boundary == "" && cond == nil {
+		return
+	}
+	h := c.w.Header()
+	if f.boundary != "" {
+		h["X-Obj-Metadata-Footer"] = []string{"yes"}
+	}
+	if cond != nil {
+		h[conditional.HeaderReserved] = []string{cond.stored.Internal()}
+	}
+	c.w.WriteHeader(http.StatusContinue)
+	delete(h, "X-Obj-Metadata-Footer")
+	delete(h, conditional.HeaderReserved)
+}
+
 // stateBeforePut reads what the new object replaces, nil for nothing, and refuses the request if that is newer.
-func (s *Server) stateBeforePut(c *call) (*store.Info, error) {
+func (s *Server) stateBeforePut(c *call, cond *condition) (*store.Info, error) {
 	var info *store.Info
 	var stored timestamp.Timestamp
 	f, err := s.store.Open(c.r.Context(), c.object, store.OpenOptions{Now: c.at})
@@ -150,6 +174,9 @@ func (s *Server) stateBeforePut(c *call) (*store.Info, error) {
 	}
 	if tags := meta.Value(c.r.Header, "If-None-Match"); tags != "" && info != nil && conditional.Match(tags, info.ETag) {
 		return nil, reply.Status(http.StatusPreconditionFailed)
+	}
+	if err := cond.check(c, info, stored); err != nil {
+		return nil, err
 	}
 	if !stored.Before(c.at) {
 		return nil, conflict(stored)

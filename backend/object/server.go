@@ -45,6 +45,7 @@ type Server struct {
 	allowed   []string // titles of the headers that are stored
 	isAllowed map[string]bool
 	buffers   sync.Pool // *[]byte of network_chunk_size
+	reserved  *reservations
 
 	ownTransport *nodes.TCP      // to be closed
 	life         context.Context // ends when updates must be given up
@@ -101,6 +102,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		}
 	}
 	s.buffers.New = func() any { b := make([]byte, cfg.NetworkChunkSize); return &b }
+	s.reserved = newReservations(deps.Clock)
 	s.life, s.giveUp = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -291,6 +293,9 @@ func text(code int, message string) *reply.Error {
 
 // failure is the answer to an error of the store.
 func (c *call) failure(err error) error {
+	if e, ok := errors.AsType[*reply.Error](err); ok {
+		return e // of a guard
+	}
 	switch {
 	case errors.Is(err, store.ErrDeviceMissing), errors.Is(err, store.ErrNoSpace), errors.Is(err, store.ErrNoAttributes):
 		return reply.Page(reply.StatusInsufficientStorage,

@@ -54,7 +54,16 @@ type Changer interface {
 	SetMetadata(ctx context.Context, o Object, c MetadataChange) error
 	// Delete writes a tombstone.
 	Delete(ctx context.Context, o Object, at timestamp.Timestamp) error
+	// DeleteIf writes a tombstone if the guard allows it.
+	DeleteIf(ctx context.Context, o Object, at timestamp.Timestamp, guard Guard) error
 }
+
+// A Guard is asked right before a change becomes visible whether it may. It gets the object, or nil and the time of its
+// tombstone, zero if there is none; an object that has expired by the time of the change counts as one that was deleted when
+// it was last changed. Between its answer and the change no other change through the same store becomes visible. An error is
+// what the call returns, wrapped, and then nothing has changed. Guards of one object wait for each other, and changes for
+// guards: a guard must not wait for anything.
+type Guard func(current *Info, deleted timestamp.Timestamp) error
 
 // Hashes are the summaries by which replicas are compared. A suffix is the last three hex digits of the objects' hashes.
 type Hashes interface {
@@ -118,6 +127,8 @@ type Upload interface {
 	// Commit makes the object durable and visible. The metadata must hold Content-Length, ETag and Content-Type; the
 	// store adds the name and X-Timestamp. ErrNoSpace, ErrNoAttributes.
 	Commit(ctx context.Context, at timestamp.Timestamp, md Metadata) error
+	// CommitIf does so if the guard allows it.
+	CommitIf(ctx context.Context, at timestamp.Timestamp, md Metadata, guard Guard) error
 	// Close releases the upload and, unless it was committed, drops it.
 	Close() error
 }

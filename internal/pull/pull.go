@@ -18,6 +18,8 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"strconv"
 
 	"github.com/apus-storage/apus/internal/respw"
@@ -27,10 +29,12 @@ import (
 var ErrClosed = errors.New("pull: reader has gone")
 
 // Do runs h on r until it has sent its head, and returns the response. A handler that returns without writing gives
-// an empty 200. The response's ContentLength is what its header says, or -1. Informational responses are dropped.
+// an empty 200. The response's ContentLength is what its header says, or -1. Informational responses go to the
+// Got1xxResponse of the request's httptrace.ClientTrace, as with a network; what that returns is dropped, and without one
+// they are.
 func Do(h http.Handler, r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(r.Context())
-	p := &puller{cancel: cancel, header: make(http.Header, headRoom)}
+	p := &puller{cancel: cancel, header: make(http.Header, headRoom), trace: httptrace.ContextClientTrace(ctx)}
 	r = r.WithContext(ctx)
 	p.next, p.stop = iter.Pull(func(yield func([]byte) bool) {
 		p.yield = yield
@@ -67,6 +71,7 @@ const headRoom = 16
 // puller is shared by the two sides. They take turns, so it needs no lock.
 type puller struct {
 	cancel context.CancelFunc
+	trace  *httptrace.ClientTrace // nil if nobody wants to know of informational responses
 	next   func() ([]byte, bool)
 	stop   func()
 	yield  func([]byte) bool
@@ -126,7 +131,13 @@ func (w *writer) Header() http.Header {
 
 // WriteHeader hands the head to the reader and waits until the body is wanted.
 func (w *writer) WriteHeader(code int) {
-	if w.sent || code < 200 {
+	if w.sent {
+		return
+	}
+	if code < 200 {
+		if w.trace != nil && w.trace.Got1xxResponse != nil {
+			_ = w.trace.Got1xxResponse(code, textproto.MIMEHeader(w.header.Clone()))
+		}
 		return
 	}
 	(*puller)(w).setHead(code)

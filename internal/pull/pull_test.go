@@ -3,9 +3,12 @@ package pull
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"os"
 	"strings"
 	"testing"
@@ -188,5 +191,33 @@ func BenchmarkSmallBody(b *testing.B) {
 		}
 		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
+	}
+}
+
+func TestInformationalResponsesGoToTheTrace(t *testing.T) {
+	var seen []string
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+			seen = append(seen, fmt.Sprint(code, h.Get("X-A")))
+			return errors.New("dropped")
+		},
+	})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-A", "early")
+		w.WriteHeader(100)
+		w.Header().Set("X-A", "late")
+		w.WriteHeader(204)
+		w.WriteHeader(103)
+	})
+	for range 2 { // with a trace, and without
+		resp, err := Do(handler, httptest.NewRequest("PUT", "/", nil).WithContext(ctx))
+		if err != nil || resp.StatusCode != 204 || resp.Header.Get("X-A") != "late" {
+			t.Errorf("%v, %v", resp, err)
+		}
+		resp.Body.Close()
+		ctx = t.Context()
+	}
+	if fmt.Sprint(seen) != "[100early]" {
+		t.Errorf("the trace saw %v", seen)
 	}
 }

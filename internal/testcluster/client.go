@@ -17,6 +17,8 @@ type Request struct {
 	Query        string
 	Header       map[string]string
 	Body         []byte
+	// Proxy is which of the proxies gets it, from 0.
+	Proxy int
 	// Abort, if not 0, is after how many bytes of the body, sent or received, the client goes away; -1: before the first.
 	Abort int64
 	// Pace is a pause between pieces of the body, sent or received.
@@ -48,7 +50,7 @@ var errAborted = errors.New("client goes away")
 func (c *Cluster) Do(ctx context.Context, r Request) Result {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, r.Method, c.url, nil)
+	req, err := http.NewRequestWithContext(ctx, r.Method, c.fronts[r.Proxy].url, nil)
 	if err != nil {
 		return Result{Err: err}
 	}
@@ -66,7 +68,7 @@ func (c *Cluster) Do(ctx context.Context, r Request) Result {
 			req.Header.Set("Content-Length", strconv.Itoa(len(r.Body))) // as it would be in a server's request
 		}
 	}
-	resp, err := c.client.RoundTrip(req)
+	resp, err := c.fronts[r.Proxy].client.RoundTrip(req)
 	if err != nil {
 		return Result{Err: err}
 	}

@@ -39,6 +39,8 @@ type Options struct {
 	Devices, Replicas int
 	// Kind is Direct by default.
 	Kind Kind
+	// Proxies (1) is how many proxies there are, with the same configuration and nothing in common but the nodes.
+	Proxies int
 	// Memory keeps objects in memory, so that a crash loses what has not been synced. Databases are always on disk.
 	Memory bool
 	// Proxy is added to the proxy's table, as lines of TOML.
@@ -55,6 +57,9 @@ func (o *Options) complete() {
 	}
 	if o.Replicas == 0 {
 		o.Replicas = min(3, o.Devices)
+	}
+	if o.Proxies == 0 {
+		o.Proxies = 1
 	}
 	if o.Kind == "" {
 		o.Kind = Direct
@@ -73,7 +78,7 @@ type Cluster struct {
 	Nodes []*Node
 	// Clock is what all servers go by.
 	Clock *Clock
-	// Proxy is the handler for clients.
+	// Proxy is the handler for clients, the first one if there are several.
 	Proxy *assembly.Server
 	// Rings are those of the cluster.
 	Rings *assembly.Rings
@@ -85,12 +90,17 @@ type Cluster struct {
 	dir     string
 	tcp     *nodes.TCP
 	byHost  map[string]*Node // read only once the cluster runs
-	client  http.RoundTripper
-	url     string
+	fronts  []front
 	closers []func()
 
 	mu    sync.Mutex // guards fault
 	fault func(*Node, *http.Request) Fault
+}
+
+// A front is a proxy as clients find it.
+type front struct {
+	client http.RoundTripper
+	url    string
 }
 
 // New starts a cluster and stops it at the end of the test. In a bubble of synctest close it with [Cluster.Close] before
@@ -135,45 +145,53 @@ func (c *Cluster) start() error {
 			return err
 		}
 	}
-	return c.startProxy(filepath.Join(etc, "proxy-server.toml"))
+	for range c.options.Proxies {
+		f, err := c.startProxy(filepath.Join(etc, "proxy-server.toml"))
+		if err != nil {
+			return err
+		}
+		c.fronts = append(c.fronts, f)
+	}
+	return nil
 }
 
 // startProxy builds the proxy and the way to it.
-func (c *Cluster) startProxy(path string) error {
+func (c *Cluster) startProxy(path string) (front, error) {
 	setup, err := assembly.Read(path, assembly.Proxy)
 	if err != nil {
-		return err
+		return front{}, err
 	}
-	c.Proxy, err = setup.Build(assembly.Around{
+	proxy, err := setup.Build(assembly.Around{
 		Log: c.options.Log, Clock: c.Clock, Transport: c.Transport(), Dir: filepath.Dir(path), Cluster: c.Conf, Rings: c.Rings,
 		Metrics: prometheus.NewRegistry(), Version: "test",
 	})
 	if err != nil {
-		return err
+		return front{}, err
+	}
+	if c.Proxy == nil {
+		c.Proxy = proxy
 	}
 	c.closers = append(c.closers, func() {
-		if err := c.Proxy.Close(); err != nil {
+		if err := proxy.Close(); err != nil {
 			c.t.Errorf("close the proxy: %v", err)
 		}
 	})
 	if c.options.Kind == Direct {
 		d := nodes.NewDirect(nil)
-		d.Handle("proxy:80", c.Proxy)
-		c.client, c.url = d, "http://proxy:80"
-		return nil
+		d.Handle("proxy:80", proxy)
+		return front{d, "http://proxy:80"}, nil
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return front{}, err
 	}
-	s := setup.Server.Server(c.Proxy, c.options.Log)
+	s := setup.Server.Server(proxy, c.options.Log)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = s.Serve(l) // ends with Close
 	}()
 	tr := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16}
-	c.client, c.url = tr, "http://"+l.Addr().String()
 	c.closers = append(c.closers, func() {
 		tr.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -183,7 +201,7 @@ func (c *Cluster) startProxy(path string) error {
 		}
 		<-done
 	})
-	return nil
+	return front{tr, "http://" + l.Addr().String()}, nil
 }
 
 // Close stops everything. All clients' bodies must have been closed.
@@ -205,17 +223,17 @@ func (c *Cluster) Close() {
 }
 
 // URL is where clients find the proxy; use it with [Cluster.Client].
-func (c *Cluster) URL() string { return c.url }
+func (c *Cluster) URL() string { return c.fronts[0].url }
 
 // Client is the transport of clients.
-func (c *Cluster) Client() http.RoundTripper { return c.client }
+func (c *Cluster) Client() http.RoundTripper { return c.fronts[0].client }
 
 // Addr is where clients with connections of their own find the proxy; empty for a cluster of kind Direct.
 func (c *Cluster) Addr() string {
 	if c.options.Kind == Direct {
 		return ""
 	}
-	return c.url[len("http://"):]
+	return c.URL()[len("http://"):]
 }
 
 // writeFiles writes what would be /etc/swift.

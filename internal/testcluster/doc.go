@@ -1,5 +1,5 @@
 // Package testcluster is a cluster in one process, for tests: storage nodes, each with a device and account, container and
-// object servers of its own, a proxy by its configuration file, and faults between and below them.
+// object servers of its own, proxies by their configuration file, and faults between and below them.
 //
 // Faults are of three kinds. [Cluster.SetFaults] decides about each request to a node: whether the connection is refused, the
 // answer is lost, a body breaks off or stops; [Schedule] does so by a seed. [Node.Disk] is the object server's file system, whose
@@ -29,7 +29,7 @@
 // # Non-goals
 //
 // Databases are on the real disk: a crash of a node is a kill for them, not a power failure (package broker tests its own). There are
-// no replicators, and one proxy.
+// no replicators; [Cluster.ReplicateContainer] and [Cluster.ReplicateObject] stand in for them.
 //
 // # Example
 //

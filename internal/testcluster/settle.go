@@ -1,14 +1,20 @@
 package testcluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/apus-storage/apus/backend/broker"
+	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/hashpath"
 	"github.com/apus-storage/apus/ring"
 )
@@ -114,6 +120,81 @@ func (c *Cluster) ReplicateContainer(account, container string) error {
 		}
 	}
 	return nil
+}
+
+// A Replica is what a primary has of an object; Status is 404 if it has none.
+type Replica struct {
+	Node   *Node
+	Status int
+	Body   []byte
+	// At is when the object was written or deleted, "" if the node knows of neither.
+	At string
+}
+
+// Replicas asks each primary of an object for what it has. They must be up.
+func (c *Cluster) Replicas(ctx context.Context, account, container, object string) ([]Replica, error) {
+	var out []Replica
+	for _, n := range c.Primaries(account, container, object) {
+		resp, err := c.askNode(ctx, n, http.MethodGet, apipath.Path{Account: account, Container: container, Object: object}.Entity(), nil, nil)
+		if err != nil {
+			return nil, fmt.Errorf("replica on %s: %w", n.Device, err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return nil, fmt.Errorf("replica on %s: %w", n.Device, err)
+		}
+		at := resp.Header.Get("X-Backend-Data-Timestamp")
+		if at == "" {
+			at = resp.Header.Get("X-Backend-Timestamp")
+		}
+		out = append(out, Replica{n, resp.StatusCode, body, at})
+	}
+	return out, nil
+}
+
+// ReplicateObject gives every primary of an object the newest version that one of them has, which is what a replicator does.
+func (c *Cluster) ReplicateObject(ctx context.Context, account, container, object string) error {
+	replicas, err := c.Replicas(ctx, account, container, object)
+	if err != nil {
+		return err
+	}
+	newest := slices.MaxFunc(replicas, func(a, b Replica) int { return strings.Compare(a.At, b.At) })
+	for _, r := range replicas {
+		if r.At == newest.At {
+			continue
+		}
+		h, method := http.Header{"X-Timestamp": {newest.At}, "Content-Type": {"application/octet-stream"}, "X-Backend-Replication": {"true"}}, http.MethodPut
+		if newest.Status == http.StatusNotFound {
+			method = http.MethodDelete
+		}
+		resp, err := c.askNode(ctx, r.Node, method, apipath.Path{Account: account, Container: container, Object: object}.Entity(), h, newest.Body)
+		if err != nil {
+			return fmt.Errorf("replicate to %s: %w", r.Node.Device, err)
+		}
+		resp.Body.Close()
+	}
+	return nil
+}
+
+// askNode sends a request to an object server.
+func (c *Cluster) askNode(ctx context.Context, n *Node, method, path string, h http.Header, body []byte) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+n.addr[2], bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	live, err := c.Rings.Object(0)
+	if err != nil {
+		return nil, err
+	}
+	part := live.Ring().Partition(c.Conf.Hasher.SumPath(path))
+	r.URL.Path = fmt.Sprintf("/%s/%d%s", n.Device, part, path)
+	for k, v := range h {
+		r.Header[k] = v
+	}
+	r.Header.Set("X-Backend-Storage-Policy-Index", "0")
+	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	return c.Transport().RoundTrip(r)
 }
 
 // Totals returns what each replica of an account says of a container: its objects and bytes.

@@ -89,7 +89,7 @@ func (x *exchange) rewrite(object *swiftAnswer, acl string) error {
 		query.Set("multipart-manifest", "get")
 	} else {
 		h.Set("If-Match", `"`+a.etag+`"`)
-		h.Set("X-Backend-Etag-Is-At", sysmetaETag)
+		h.Set(etagIsAt, etagsAt)
 	}
 	if at := a.header.Get("Last-Modified"); at != "" {
 		h.Set("If-Unmodified-Since", at)

@@ -105,10 +105,6 @@ func (x *exchange) copyObject(h http.Header) error {
 	default:
 		return s3err.InvalidArgument.Say("Unknown metadata directive.", "ArgumentName", "x-amz-metadata-directive", "ArgumentValue", v)
 	}
-	if h.Get("If-None-Match") != "" {
-		// The conditions of a copy are those of its source to Swift.
-		return s3err.NotImplemented.With("Header", "If-None-Match")
-	}
 	src, a, err := x.source()
 	if err != nil {
 		return err
@@ -119,7 +115,7 @@ func (x *exchange) copyObject(h http.Header) error {
 	}
 	resp, err := x.copyFrom(src, a, h, replace)
 	if err != nil {
-		return err
+		return x.unmet(err, h)
 	}
 	return x.copied(src, resp)
 }
@@ -128,7 +124,7 @@ func (x *exchange) copyObject(h http.Header) error {
 func (x *exchange) copyFrom(src resource, a *answer, h http.Header, replace bool) (*swiftAnswer, error) {
 	if !replace {
 		for name := range h {
-			if !strings.HasPrefix(name, "X-Object-Sysmeta-") {
+			if !strings.HasPrefix(name, "X-Object-Sysmeta-") && !strings.HasPrefix(name, "X-Backend-") {
 				delete(h, name)
 			}
 		}
@@ -147,8 +143,8 @@ func (x *exchange) copyFrom(src resource, a *answer, h http.Header, replace bool
 	h.Set("X-Copy-From", src.quoted())
 	h.Set("Content-Length", "0")
 	h.Set("If-Match", `"`+a.etag+`"`)
-	h.Set("X-Backend-Etag-Is-At", sysmetaETag)
 	readConditions(h)
+	h.Set(etagIsAt, etagsAt)
 	c := call{method: put, on: x.resource, header: h, query: url.Values{}, source: src}
 	if src.version != "" {
 		c.query.Set("version-id", src.version)

@@ -11,12 +11,7 @@ import (
 
 // deleteObject deletes the object, or one version of it. It does not matter whether it is there.
 func (x *exchange) deleteObject() error {
-	for _, name := range []string{"If-Match", "X-Amz-If-Match-Size", "X-Amz-If-Match-Last-Modified-Time"} {
-		if x.r.Header.Get(name) != "" {
-			return s3err.NotImplemented.With("Header", name)
-		}
-	}
-	d, err := x.delete(x.resource)
+	d, err := x.deleteIf(x.resource, x.deleteConditions())
 	if err != nil {
 		return err
 	}

@@ -138,12 +138,9 @@ func (x *exchange) readDeleteOrder() (*deleteOrder, error) {
 }
 
 func (x *exchange) deleteItem(item deleteItem) (deleted, error) {
-	if item.ETag != "" || item.LastModifiedTime != "" || item.Size != "" {
-		return deleted{}, s3err.NotImplemented.Say("Conditional deletions are not implemented")
-	}
 	on := resource{bucket: x.bucket, key: item.Key, version: item.Version}
 	if !validKey(item.Key) {
 		return deleted{}, s3err.InvalidURI.With()
 	}
-	return x.delete(on)
+	return x.deleteIf(on, conditions{item.ETag, item.Size, item.LastModifiedTime})
 }

@@ -101,26 +101,6 @@ func (x *exchange) readCall() (call, error) {
 
 func control(r rune) bool { return r < ' ' || r == 0x7f }
 
-// readConditions makes Swift judge the conditions of a read as S3 does: a date does not count beside an entity tag, and
-// multipart uploads have tags of their own.
-func readConditions(h http.Header) {
-	for _, pair := range [][2]string{{"If-Match", "If-Unmodified-Since"}, {"If-None-Match", "If-Modified-Since"}} {
-		tags := h.Get(pair[0])
-		if tags == "" {
-			continue
-		}
-		h.Del(pair[1])
-		h.Set("X-Backend-Etag-Is-At", sysmetaETag)
-		for tag := range strings.SplitSeq(tags, ",") {
-			tag = strings.Trim(strings.TrimSpace(tag), `"`)
-			if md5, ok := strings.CutSuffix(tag, "-N"); ok {
-				tags += `, "` + md5 + `"` // what fromSwift made of a large object's
-			}
-		}
-		h.Set(pair[0], tags)
-	}
-}
-
 // checkVersion says whether the bucket can have the version that is asked for.
 func (x *exchange) checkVersion() error {
 	if x.version == "" || x.version == "null" {
@@ -262,13 +242,14 @@ func (x *exchange) putObject() error {
 	if err != nil {
 		return err
 	}
-	if err := x.writeConditions(h); err != nil {
+	_, copies := x.r.Header["X-Amz-Copy-Source"]
+	if err := x.writeConditions(h, copies); err != nil {
 		return err
 	}
 	if err := x.acl.forObject(x, h); err != nil {
 		return err
 	}
-	if _, ok := x.r.Header["X-Amz-Copy-Source"]; ok {
+	if copies {
 		return x.copyObject(h)
 	}
 	if h.Get("Content-Type") == "" {
@@ -286,7 +267,7 @@ func (x *exchange) putObject() error {
 	}
 	resp, err := x.store(call{method: put, on: x.resource, header: h, body: u, length: u.length}, u)
 	if err != nil {
-		return err
+		return x.unmet(err, h)
 	}
 	a := fromSwift(resp.Header)
 	out := x.w.Header()
@@ -315,22 +296,4 @@ func (x *exchange) store(c call, u *upload) (*swiftAnswer, error) {
 		})
 	}
 	return x.answerOf(c, r)
-}
-
-// writeConditions takes over the conditions of a write.
-func (x *exchange) writeConditions(h http.Header) error {
-	in := x.r.Header
-	for _, name := range []string{"If-Match", "If-Modified-Since", "If-Unmodified-Since"} {
-		if in.Get(name) != "" {
-			return s3err.NotImplemented.With("Header", name)
-		}
-	}
-	switch v := meta.Value(in, "If-None-Match"); v {
-	case "":
-	case "*":
-		h.Set("If-None-Match", v)
-	default:
-		return s3err.NotImplemented.With("Header", "If-None-Match")
-	}
-	return nil
 }

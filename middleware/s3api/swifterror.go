@@ -110,13 +110,11 @@ func conflict(c call) error {
 		return s3err.BucketNotEmpty.With("BucketName", c.on.bucket)
 	case c.method == http.MethodGet || c.method == http.MethodHead:
 		return s3err.BrokenMPU.With()
-	case conditional(c.header):
+	case conditionalWrite(c.header):
 		return s3err.ConditionalRequestConflict.With("Condition", "If-Match or If-None-Match", "Key", c.on.key)
 	}
 	return s3err.ServiceUnavailable.With()
 }
-
-func conditional(h http.Header) bool { return h.Get("If-Match") != "" || h.Get("If-None-Match") != "" }
 
 // missing says whether an error is that of something that is not there.
 func missing(err error) bool {

@@ -64,7 +64,9 @@ func (f *feed) requireFooters(ctx context.Context) context.Context {
 				f.leave(errNoFooters)
 				return errNoFooters
 			}
-			once.Do(func() { close(f.promise) })
+			if f.promise != nil {
+				once.Do(func() { close(f.promise) })
+			}
 			return nil
 		},
 	})

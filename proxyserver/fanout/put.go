@@ -48,7 +48,7 @@ func (d *Dispatcher) Put(ctx context.Context, t Target, p Put) (*Answer, error) 
 	if p.small() {
 		return d.putSmall(ctx, t, p)
 	}
-	u := &upload{d: d, t: t, put: p, nodes: d.nodes(t, forPut), quorum: Quorum(len(p.Headers))}
+	u := &upload{d: d, t: t, method: http.MethodPut, put: p, nodes: d.nodes(t, forPut), quorum: Quorum(len(p.Headers))}
 	if p.Footers != nil {
 		u.put = withFooters(p)
 	}
@@ -68,6 +68,7 @@ func (d *Dispatcher) Put(ctx context.Context, t Target, p Put) (*Answer, error) 
 type upload struct {
 	d      *Dispatcher
 	t      Target
+	method string
 	put    Put
 	nodes  *nodeIter
 	quorum int
@@ -111,7 +112,7 @@ func (u *upload) connectOne(ctx context.Context, h http.Header) (*feed, *verdict
 		if !ok {
 			return nil, nil
 		}
-		f := newFeed(n, u.put.Length)
+		f := newFeed(n, u.method, u.put.Length)
 		start := u.d.clock.Now()
 		f.start(ctx, u.d, u.t, h)
 		timer := time.NewTimer(u.t.Options.NodeTimeout)
@@ -244,7 +245,7 @@ func (u *upload) lost(f *feed) {
 	f.givenUp = true
 	if f.over() && f.err == nil {
 		if f.v.status >= 500 {
-			u.d.reject(f.node, u.t, http.MethodPut, f.v.status)
+			u.d.reject(f.node, u.t, u.method, f.v.status)
 		}
 		return
 	}
@@ -254,7 +255,7 @@ func (u *upload) lost(f *feed) {
 	} else if f.isGone() {
 		err = f.reason
 	}
-	u.d.fault(f.node, u.t, http.MethodPut, "sending the body", err)
+	u.d.fault(f.node, u.t, u.method, "sending the body", err)
 	f.abort(err)
 }
 
@@ -317,6 +318,7 @@ func (c *chunk) drop(n int) {
 // A feed is one node's share of an upload: the request's body, which the node pulls.
 type feed struct {
 	node   ring.Node
+	method string
 	length int64
 
 	wanted chan struct{} // closed when the node asks for the body
@@ -328,6 +330,7 @@ type feed struct {
 
 	reason  error         // of gone, once it is closed
 	givenUp bool          // by the upload
+	vow     *vow          // that the node must have made before it gets anything; nil if it need not
 	promise chan struct{} // closed when a node in another process has said that it takes footers; nil if it need not
 	cancel  context.CancelFunc
 	current *chunk
@@ -340,9 +343,9 @@ type feed struct {
 // feedDepth is how far a node may lag behind the quickest one before the client has to wait for it.
 const feedDepth = 4
 
-func newFeed(n ring.Node, length int64) *feed {
+func newFeed(n ring.Node, method string, length int64) *feed {
 	return &feed{
-		node: n, length: length, wanted: make(chan struct{}), in: make(chan *chunk, feedDepth), gone: make(chan struct{}),
+		node: n, method: method, length: length, wanted: make(chan struct{}), in: make(chan *chunk, feedDepth), gone: make(chan struct{}),
 		done: make(chan struct{}),
 	}
 }
@@ -353,7 +356,10 @@ func (f *feed) start(ctx context.Context, d *Dispatcher, t Target, h http.Header
 	if len(h[headerFooter]) > 0 {
 		ctx = f.requireFooters(ctx)
 	}
-	req := t.request(ctx, f.node, http.MethodPut, h)
+	if f.vow != nil {
+		ctx = f.vow.await(ctx)
+	}
+	req := t.request(ctx, f.node, f.method, h)
 	req.Body, req.ContentLength = f, f.length
 	if f.length == 0 {
 		// 100-continue without a body is not allowed, so an empty one goes in chunks: none.
@@ -455,6 +461,10 @@ func (f *feed) Read(p []byte) (int, error) {
 			return 0, fmt.Errorf("upload broken off: %w", f.reason)
 		}
 	}
+	if f.vow != nil && !f.vow.given {
+		f.vow.missed.Store(true)
+		return 0, ErrUnpromised
+	}
 	f.wantOnce.Do(func() { close(f.wanted) })
 	for f.current == nil {
 		select {
@@ -497,16 +507,16 @@ func (f *feed) answer(d *Dispatcher, t Target) verdict {
 	select {
 	case <-f.done:
 	case <-timer.C:
-		d.fault(f.node, t, http.MethodPut, "waiting for the final answer", errNodeTimeout)
+		d.fault(f.node, t, f.method, "waiting for the final answer", errNodeTimeout)
 		f.abort(errNodeTimeout)
 		return unavailable
 	}
 	switch {
 	case f.err != nil:
-		d.fault(f.node, t, http.MethodPut, "waiting for the final answer", f.err)
+		d.fault(f.node, t, f.method, "waiting for the final answer", f.err)
 		return unavailable
 	case f.v.status >= 500:
-		d.reject(f.node, t, http.MethodPut, f.v.status)
+		d.reject(f.node, t, f.method, f.v.status)
 	}
 	return f.v
 }

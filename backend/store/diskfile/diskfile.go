@@ -3,6 +3,7 @@ package diskfile
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"log/slog"
 	"sync"
@@ -50,6 +51,7 @@ type Store struct {
 	clock clock.Clock
 	log   *slog.Logger
 	locks *disk.Locks
+	names nameLocks
 
 	attrBufs sync.Pool // *[]byte, for attributes
 	nameBufs sync.Pool // *[]string, for listings
@@ -84,6 +86,7 @@ func New(opt Options) (*Store, error) {
 		opt.LockTimeout = 10 * time.Second
 	}
 	s := &Store{opt: opt, fs: opt.FS, clock: opt.Clock, log: opt.Logger, locks: disk.NewLocks(opt.FS)}
+	s.names.seed = maphash.MakeSeed()
 	s.attrBufs.New = func() any { b := make([]byte, 4096); return &b }
 	s.nameBufs.New = func() any { b := make([]string, 0, 8); return &b }
 	return s, nil

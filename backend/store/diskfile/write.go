@@ -139,6 +139,11 @@ func (u *upload) Write(p []byte) (int, error) {
 
 // Commit makes the object durable and visible.
 func (u *upload) Commit(ctx context.Context, at timestamp.Timestamp, md store.Metadata) error {
+	return u.CommitIf(ctx, at, md, nil)
+}
+
+// CommitIf makes the object durable, and visible if the guard, if there is one, allows it.
+func (u *upload) CommitIf(ctx context.Context, at timestamp.Timestamp, md store.Metadata, guard store.Guard) error {
 	if u.done {
 		return fmt.Errorf("commit %s: %w", u.object.Path(), fs.ErrClosed)
 	}
@@ -146,7 +151,7 @@ func (u *upload) Commit(ctx context.Context, at timestamp.Timestamp, md store.Me
 		return fmt.Errorf("commit %s: content length %q of %d bytes", u.object.Path(), md.Get(lengthKey), u.size)
 	}
 	err := u.store.publish(ctx, publication{
-		object: u.object, place: u.place, name: fileName(dataFile, at, at, false), at: at, md: md,
+		object: u.object, place: u.place, name: fileName(dataFile, at, at, false), at: at, md: md, guard: guard,
 	}, &u.draft)
 	if err == nil && u.size > u.store.opt.KeepCache {
 		_ = u.draft.disk.DropCache(0, u.size) // advice; only clean pages can be dropped, so after the sync
@@ -175,7 +180,12 @@ func (s *Store) SetMetadata(ctx context.Context, o store.Object, c store.Metadat
 
 // Delete writes a tombstone.
 func (s *Store) Delete(ctx context.Context, o store.Object, at timestamp.Timestamp) error {
-	return s.writeEmpty(ctx, "delete", o, publication{name: fileName(tombstone, at, at, false), at: at})
+	return s.DeleteIf(ctx, o, at, nil)
+}
+
+// DeleteIf writes a tombstone if the guard, if there is one, allows it.
+func (s *Store) DeleteIf(ctx context.Context, o store.Object, at timestamp.Timestamp, guard store.Guard) error {
+	return s.writeEmpty(ctx, "delete", o, publication{name: fileName(tombstone, at, at, false), at: at, guard: guard})
 }
 
 // writeEmpty publishes a file that is nothing but metadata.
@@ -202,6 +212,7 @@ type publication struct {
 	name   string
 	at     timestamp.Timestamp
 	md     store.Metadata
+	guard  store.Guard // nil if nobody is to be asked
 }
 
 // publish gives a draft its metadata, makes it durable, gives it its name and removes what it replaces.
@@ -222,7 +233,7 @@ func (s *Store) publish(ctx context.Context, p publication, d *draft) error {
 	if err := s.invalidate(ctx, p.place.partition, p.place.suffix); err != nil {
 		return err
 	}
-	if err := s.giveName(p, d); err != nil {
+	if err := s.giveName(ctx, p, d); err != nil {
 		return err
 	}
 	if err := disk.SyncDirs(s.fs, p.place.hash, d.made); err != nil {
@@ -237,7 +248,15 @@ func (s *Store) publish(ctx context.Context, p publication, d *draft) error {
 }
 
 // giveName makes the draft visible.
-func (s *Store) giveName(p publication, d *draft) error {
+func (s *Store) giveName(ctx context.Context, p publication, d *draft) error {
+	lock := s.names.of(p.place)
+	lock.Lock()
+	defer lock.Unlock()
+	if p.guard != nil {
+		if err := s.ask(ctx, p); err != nil {
+			return err
+		}
+	}
 	target := p.place.hash + "/" + p.name
 	for range linkTries {
 		err := s.nameOnce(target, d)

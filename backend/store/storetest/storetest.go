@@ -65,6 +65,9 @@ func RunSteady(t *testing.T, newMedium func(t *testing.T) Medium) {
 		{"a missing device is told", testDevice},
 		{"a quarantined object is gone", testQuarantine},
 		{"many change one object at once", testConcurrent},
+		{"a guard sees what is there and decides", testGuard},
+		{"of many guarded creations one happens", testGuardedCreations},
+		{"an unguarded change does not slip past a guard", testGuardsAndOthers},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, newMedium(t).Start(t)) })
 	}
@@ -82,6 +85,11 @@ func Name(name string) store.Object {
 
 // Put stores a body with metadata.
 func Put(s store.Store, o store.Object, at timestamp.Timestamp, body string, md ...store.Item) error {
+	return PutIf(s, o, at, body, nil, md...)
+}
+
+// PutIf is Put with a guard, if that is not nil.
+func PutIf(s store.Store, o store.Object, at timestamp.Timestamp, body string, guard store.Guard, md ...store.Item) error {
 	ctx := context.Background()
 	u, err := s.Create(ctx, o, int64(len(body)))
 	if err != nil {
@@ -94,6 +102,9 @@ func Put(s store.Store, o store.Object, at timestamp.Timestamp, body string, md 
 	sum := md5.Sum([]byte(body))
 	all := store.Metadata{{Key: "Content-Type", Value: "text/plain"},
 		{Key: "Content-Length", Value: strconv.Itoa(len(body))}, {Key: "ETag", Value: hex.EncodeToString(sum[:])}}
+	if guard != nil {
+		return u.CommitIf(ctx, at, append(all, md...), guard)
+	}
 	return u.Commit(ctx, at, append(all, md...))
 }
 
