@@ -21,8 +21,8 @@ func newGrantBench(t *testing.T, toml string, owns bool) *bench {
 	return b
 }
 
-// stored is an answer with an ACL.
-func stored(header, acl string) middlewaretest.Answer {
+// withACL is an answer with an ACL.
+func withACL(header, acl string) middlewaretest.Answer {
 	h := map[string]string{}
 	if acl != "" {
 		h[header] = acl
@@ -57,7 +57,7 @@ func TestWhatNobodyOwns(t *testing.T) {
 		{"allow_no_owner = true", true, 200, 204},
 	} {
 		b := newGrantBench(t, tc.toml, tc.owns)
-		b.On("HEAD /v1/AUTH_test/bucket", stored("", "")).On("GET /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 200, Body: "[]"})
+		b.On("HEAD /v1/AUTH_test/bucket", withACL("", "")).On("GET /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 200, Body: "[]"})
 		b.On("DELETE /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 204}).On("GET /v1/AUTH_test/bucket/o", middlewaretest.Answer{Code: 200, Body: "x"})
 		for target, want := range map[string]int{"/bucket": tc.read, "/bucket/o": tc.read} {
 			if r := b.do("GET", target); r.Code != want {
@@ -94,7 +94,7 @@ func TestOldNamesAndBadACLs(t *testing.T) {
 		{"a permission that does not exist", `{"Owner":"test:tester","Grant":[{"Permission":"ALL","Grantee":"AllUsers"}]}`, "", 500, "InternalError"},
 	} {
 		b := newGrantBench(t, "", true)
-		container, object := stored(bucketACLHeader, tc.now), stored(objectACLHeader, tc.now)
+		container, object := withACL(bucketACLHeader, tc.now), withACL(objectACLHeader, tc.now)
 		if tc.old != "" {
 			container.Header[oldBucketACL] = tc.old
 			object.Header[oldObjectACL] = tc.old
@@ -111,7 +111,7 @@ func TestOldNamesAndBadACLs(t *testing.T) {
 
 func TestExpectedOwnerIsThatOfTheACL(t *testing.T) {
 	b := newGrantBench(t, "", true)
-	b.On("HEAD /v1/AUTH_test/bucket", stored(bucketACLHeader, s3acl.Private(testKey).Encode()))
+	b.On("HEAD /v1/AUTH_test/bucket", withACL(bucketACLHeader, s3acl.Private(testKey).Encode()))
 	b.On("GET /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 200, Body: "[]"})
 	b.want(b.do("GET", "/bucket", middlewaretest.Header("X-Amz-Expected-Bucket-Owner", testKey)), 200, "")
 	b.want(b.do("GET", "/bucket", middlewaretest.Header("X-Amz-Expected-Bucket-Owner", "AUTH_test")), 403, "AccessDenied")
@@ -120,7 +120,7 @@ func TestExpectedOwnerIsThatOfTheACL(t *testing.T) {
 // TestANewBucketIsNotOverwritten: the ACL goes to a bucket only once it is known to be new.
 func TestANewBucketIsNotOverwritten(t *testing.T) {
 	b := newGrantBench(t, "", true)
-	b.On("HEAD /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 404}, stored(bucketACLHeader, s3acl.Private("other:user").Encode()))
+	b.On("HEAD /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 404}, withACL(bucketACLHeader, s3acl.Private("other:user").Encode()))
 	b.On("PUT /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 202})
 	b.want(b.do("PUT", "/bucket"), 409, "BucketAlreadyExists")
 	for _, call := range b.Calls() {
@@ -147,9 +147,9 @@ func TestOnlyOwnBucketsAreListed(t *testing.T) {
 	for toml, want := range map[string][]string{"": {"mine", "others", "nobodys"}, "check_bucket_owner = true": {"mine"}} {
 		b := newGrantBench(t, toml, true)
 		b.On("GET /v1/AUTH_test", middlewaretest.Answer{Code: 200, Body: `[{"name":"mine"},{"name":"others"},{"name":"nobodys"}]`})
-		b.On("HEAD /v1/AUTH_test/mine", stored(bucketACLHeader, s3acl.Private(testKey).Encode()))
-		b.On("HEAD /v1/AUTH_test/others", stored(bucketACLHeader, s3acl.Private("other:user").Encode()))
-		b.On("HEAD /v1/AUTH_test/nobodys", stored("", ""))
+		b.On("HEAD /v1/AUTH_test/mine", withACL(bucketACLHeader, s3acl.Private(testKey).Encode()))
+		b.On("HEAD /v1/AUTH_test/others", withACL(bucketACLHeader, s3acl.Private("other:user").Encode()))
+		b.On("HEAD /v1/AUTH_test/nobodys", withACL("", ""))
 		r := b.do("GET", "/")
 		if got := bucketNames(r.Body); !slices.Equal(got, want) {
 			t.Errorf("%q: got %v, want %v", toml, got, want)
@@ -180,12 +180,12 @@ func TestNobodyMayDoWhatAllMay(t *testing.T) {
 		return s3acl.ACL{Owner: testKey, Grants: []s3acl.Grant{{Permission: permission, Grantee: to}}}.Encode()
 	}
 	b := newGrantBench(t, `anonymous_account = "AUTH_test"`, true)
-	b.On("HEAD /v1/AUTH_test/public", stored(bucketACLHeader, acl(s3acl.FullControl, s3acl.AllUsers)))
-	b.On("HEAD /v1/AUTH_test/users", stored(bucketACLHeader, acl(s3acl.FullControl, s3acl.AuthenticatedUsers)))
+	b.On("HEAD /v1/AUTH_test/public", withACL(bucketACLHeader, acl(s3acl.FullControl, s3acl.AllUsers)))
+	b.On("HEAD /v1/AUTH_test/users", withACL(bucketACLHeader, acl(s3acl.FullControl, s3acl.AuthenticatedUsers)))
 	for _, name := range []string{"public", "users"} {
 		b.On("GET /v1/AUTH_test/"+name, middlewaretest.Answer{Code: 200, Body: "[]"})
-		b.On("GET /v1/AUTH_test/"+name+"/o", stored(objectACLHeader, acl(s3acl.Read, s3acl.AllUsers)))
-		b.On("GET /v1/AUTH_test/"+name+"/p", stored(objectACLHeader, acl(s3acl.Read, s3acl.AuthenticatedUsers)))
+		b.On("GET /v1/AUTH_test/"+name+"/o", withACL(objectACLHeader, acl(s3acl.Read, s3acl.AllUsers)))
+		b.On("GET /v1/AUTH_test/"+name+"/p", withACL(objectACLHeader, acl(s3acl.Read, s3acl.AuthenticatedUsers)))
 		b.On("PUT /v1/AUTH_test/"+name+"/new", middlewaretest.Answer{Code: 201})
 	}
 	for _, tc := range []struct {

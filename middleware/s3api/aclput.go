@@ -110,12 +110,12 @@ func (x *exchange) currentOnly(on resource, a *answer) error {
 	return nil
 }
 
-// maxManifest bounds the manifest of a large object: 10,000 parts with long names.
-const maxManifest = 32 << 20
+// maxRewritten bounds the manifest of a large object: 10,000 parts with long names.
+const maxRewritten = 32 << 20
 
 // rewriteLarge stores a manifest again.
 func (x *exchange) rewriteLarge(on resource, a *answer, acl string) error {
-	manifest, err := x.ask(call{method: get, on: on, limit: maxManifest, query: url.Values{"multipart-manifest": {"get"}, "format": {"raw"}}})
+	manifest, err := x.ask(call{method: get, on: on, limit: maxRewritten, query: url.Values{"multipart-manifest": {"get"}, "format": {"raw"}}})
 	if err != nil {
 		return err
 	}
