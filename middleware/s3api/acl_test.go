@@ -45,7 +45,7 @@ func TestPlainACLs(t *testing.T) {
 		{"an object's", "/bucket/key?acl", "public-read", "", 501, "NotImplemented", "", ""},
 	} {
 		b := store(t, "")
-		b.On("PUT /v1/AUTH_test/new", middlewaretest.Answer{Code: 201}).On("POST /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 204})
+		b.On("PUT /v1/AUTH_test/new", middlewaretest.Answer{Code: 201}).On("POST /v1/AUTH_test/new", middlewaretest.Answer{Code: 204}).On("POST /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 204})
 		o := []middlewaretest.Option{middlewaretest.Body(test.body)}
 		if test.canned != "" {
 			o = append(o, middlewaretest.Header("x-amz-acl", test.canned))
@@ -60,6 +60,13 @@ func TestPlainACLs(t *testing.T) {
 				continue
 			}
 			wrote = true
+			if c.Method == "PUT" && test.target == "/new" {
+				// The ACL comes with a second request: with this one it would be another's bucket's, were that quicker.
+				if c.Header.Get("X-Container-Read") != "" {
+					t.Errorf("%s: the bucket was made with %v", test.name, c.Header)
+				}
+				continue
+			}
 			if got := c.Header.Get("X-Container-Read"); got != test.read {
 				t.Errorf("%s: X-Container-Read %q, want %q", test.name, got, test.read)
 			}

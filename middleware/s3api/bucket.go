@@ -48,12 +48,19 @@ func (x *exchange) createBucket() error {
 	case resp.Code != http.StatusNotFound:
 		return x.swiftError(call{method: head, on: on}, resp.Code, resp.Body)
 	}
-	resp, err := x.ask(call{method: put, on: on, header: h})
+	resp, err := x.ask(call{method: put, on: on})
 	if err != nil {
 		return err
 	}
 	if resp.Code == http.StatusAccepted {
 		return x.taken() // somebody else was faster
+	}
+	if len(h) > 0 {
+		// It takes a second request: a PUT with the ACL would give that to a bucket which somebody else has just made.
+		if _, err := x.ask(call{method: post, on: on, header: h}); err != nil {
+			x.try(call{method: remove, on: on}) // nobody could use it; the client learns of the first failure
+			return err
+		}
 	}
 	x.w.Header().Set("Location", "/"+x.bucket)
 	return x.finish(http.StatusOK)

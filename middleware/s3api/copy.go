@@ -62,9 +62,6 @@ func (x *exchange) source() (resource, *answer, error) {
 	if err != nil {
 		return src, nil, err
 	}
-	if err := x.acl.check(x, src, need{object, read}); err != nil {
-		return src, nil, err
-	}
 	if want := x.r.Header.Get("X-Amz-Source-Expected-Bucket-Owner"); want != "" {
 		if err := x.checkOwner(src.bucket, want); err != nil {
 			return src, nil, err
@@ -77,7 +74,7 @@ func (x *exchange) source() (resource, *answer, error) {
 		}
 	}
 	readConditions(h)
-	c := call{method: head, on: src, header: h}
+	c := call{method: head, on: src, header: h, judged: true}
 	resp, err := x.ask(c)
 	if s3err.From(err).Code == s3err.NotModified {
 		return src, nil, s3err.PreconditionFailed.With("Condition", "x-amz-copy-source-If-None-Match or x-amz-copy-source-If-Modified-Since")
@@ -148,7 +145,7 @@ func (x *exchange) copyFrom(src resource, a *answer, h http.Header, replace bool
 	h.Set("If-Match", `"`+a.etag+`"`)
 	readConditions(h)
 	h.Set(etagIsAt, etagsAt)
-	c := call{method: put, on: x.resource, header: h, query: url.Values{}}
+	c := call{method: put, on: x.resource, header: h, query: url.Values{}, source: src}
 	if src.version != "" {
 		c.query.Set("version-id", src.version)
 	}

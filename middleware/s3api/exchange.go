@@ -115,14 +115,16 @@ type call struct {
 	query  url.Values
 	header http.Header
 	body   io.Reader
-	length int64 // of the body, -1 if unknown
-	limit  int   // of the answer that ask keeps; 0 is small
+	length int64    // of the body, -1 if unknown
+	limit  int      // of the answer that ask keeps; 0 is small
+	judged bool     // the answer is about an object that nobody has been asked about yet, see aclMode.judge
+	source resource // of a copy
 }
 
 // small is enough for answers whose text does not matter.
 const small = 64 << 10
 
-// newRequest makes the request of a call. In ACL modes that have decided already, Swift's own lists are not asked.
+// newRequest makes the request of a call. ACL modes that decide for themselves do it instead of Swift's own lists.
 func (x *exchange) newRequest(c call) *http.Request {
 	p := apipath.Path{Version: "v1", Account: x.account, Container: c.on.bucket, Object: c.on.key}
 	if c.on.version != "" {
@@ -136,8 +138,11 @@ func (x *exchange) newRequest(c call) *http.Request {
 	})
 	state := request.From(r.Context())
 	state.Log.Done = !x.config.ForceSwiftRequestProxyLog
-	if x.acl.decides() {
-		state.AuthOverride, state.Authorize, state.Owner = true, nil, true
+	if authorize := x.acl.authorize(x, c); authorize != nil {
+		state.Authorize = authorize
+		if state.S3 == nil {
+			state.S3 = &request.S3{Account: x.account} // nobody's, and not for the auth filter to decide
+		}
 	}
 	return r
 }
@@ -150,7 +155,19 @@ func (x *exchange) try(c call) (*swiftAnswer, error) {
 	if c.limit == 0 {
 		c.limit = small
 	}
-	return subreq.Small(x.next, x.newRequest(c), c.limit)
+	resp, err := subreq.Small(x.next, x.newRequest(c), c.limit)
+	if err != nil {
+		return nil, err
+	}
+	return resp, x.refusal(c, resp.Code, resp.Header)
+}
+
+// refusal says whether the ACL mode keeps the answer to a call from the client.
+func (x *exchange) refusal(c call, code int, h http.Header) error {
+	if !c.judged {
+		return nil
+	}
+	return x.acl.judge(x, c.on, code, h)
 }
 
 // ask sends a call and returns its answer if it is a success, otherwise the S3 error that it stands for.
@@ -165,6 +182,9 @@ func (x *exchange) answerOf(c call, r *http.Request) (*swiftAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := x.refusal(c, resp.Code, resp.Header); err != nil {
+		return nil, err
+	}
 	if !resp.OK() {
 		return resp, x.swiftError(c, resp.Code, resp.Body)
 	}
@@ -175,7 +195,11 @@ func (x *exchange) answerOf(c call, r *http.Request) (*swiftAnswer, error) {
 // that of an answer that is no success, nothing of which has been sent; its headers are put into failure, if that is given.
 func (x *exchange) forward(c call, edit func(code int, h http.Header), failure *http.Header) error {
 	failed := 0
+	var refusal error
 	d := respw.Divert(x.w, func(code int, h http.Header) http.ResponseWriter {
+		if refusal = x.refusal(c, code, h); refusal != nil {
+			return nil
+		}
 		if code >= 200 && code < 300 || code == http.StatusNotModified {
 			edit(code, h)
 			return x.w
@@ -188,6 +212,9 @@ func (x *exchange) forward(c call, edit func(code int, h http.Header), failure *
 	})
 	x.next.ServeHTTP(d, x.newRequest(c))
 	d.Finish()
+	if refusal != nil {
+		return refusal
+	}
 	if failed != 0 {
 		return x.swiftError(c, failed, nil)
 	}

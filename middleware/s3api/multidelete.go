@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"encoding/xml"
+	"errors"
 	"sync"
 
 	"github.com/apus-storage/apus/middleware/s3api/s3err"
@@ -46,6 +47,11 @@ func (x *exchange) deleteObjects() error {
 	if err != nil {
 		return err
 	}
+	// Who may not delete is told so for each object.
+	denied := x.acl.check(x, x.resource, need{bucket, write})
+	if denied != nil && !errors.Is(denied, s3err.AccessDenied) {
+		return denied
+	}
 	if _, err := x.container(x.bucket); err != nil {
 		return err
 	}
@@ -59,7 +65,9 @@ func (x *exchange) deleteObjects() error {
 	for range min(x.config.MultiDeleteConcurrency, len(order.Objects)) {
 		workers.Go(func() {
 			for i := range next {
-				outcomes[i].deleted, outcomes[i].err = x.deleteItem(order.Objects[i])
+				if outcomes[i].err = denied; denied == nil {
+					outcomes[i].deleted, outcomes[i].err = x.deleteItem(order.Objects[i])
+				}
 			}
 		})
 	}

@@ -154,12 +154,27 @@ func TestACompletionStoresWhatTheUploadWasBegunWith(t *testing.T) {
 }
 
 func TestConditionsOfACompletion(t *testing.T) {
-	for _, name := range []string{"If-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+	for _, name := range []string{"If-Modified-Since", "If-Unmodified-Since"} {
 		b := newUploadBench(t, "", nil)
 		b.want(b.complete(middlewaretest.Header(name, "x")), 501, "NotImplemented")
 	}
 	b := newUploadBench(t, "", nil)
 	b.want(b.complete(middlewaretest.Header("If-None-Match", `"x"`)), 501, "NotImplemented")
+
+	for _, c := range []struct{ status, code string }{{"201 Created", ""}, {"412 Precondition Failed", "PreconditionFailed"}, {"409 Conflict", "ConditionalRequestConflict"}} {
+		b = newUploadBench(t, "", nil)
+		sent := ""
+		b.slo(func(w http.ResponseWriter, r *http.Request, m *request.Manifest) {
+			sent = r.Header.Get("X-Backend-If-Match")
+			w.WriteHeader(http.StatusAccepted)
+			m.Stored = http.Header{}
+			fmt.Fprintf(w, ` {"Response Status": %q, "Errors": []}`, c.status)
+		})
+		b.On("HEAD /v1/AUTH_test/bucket/key", middlewaretest.Answer{Header: map[string]string{"Etag": "x"}})
+		if r := b.complete(middlewaretest.Header("If-Match", `"x"`)); code(r) != c.code || sent != `"x"` {
+			t.Errorf("after %s: got %s with %q sent on, want %q", c.status, r.Body, sent, c.code)
+		}
+	}
 }
 
 func TestAnUploadFromTheFutureWaits(t *testing.T) {
@@ -198,19 +213,19 @@ func TestChecksumsOfACompletion(t *testing.T) {
 	}{
 		{"none", "", checksum.Value{}, "", nil, "", ""},
 		{"of the part alone", "", sha, "", nil, "", ""},
-		{"of bytes", "CRC32;FULL_OBJECT", crc, "", nil, "", "CRC32=" + crc.String() + ";FULL_OBJECT"},
-		{"of bytes, right", "CRC32;FULL_OBJECT", crc, "", map[string]string{"x-amz-checksum-crc32": crc.String()}, "", "CRC32=" + crc.String() + ";FULL_OBJECT"},
+		{"of bytes", "CRC32;FULL_OBJECT", crc, "", nil, "", "CRC32=" + crc.String() + ";FULL_OBJECT;1"},
+		{"of bytes, right", "CRC32;FULL_OBJECT", crc, "", map[string]string{"x-amz-checksum-crc32": crc.String()}, "", "CRC32=" + crc.String() + ";FULL_OBJECT;1"},
 		{"of bytes, wrong", "CRC32;FULL_OBJECT", crc, "", map[string]string{"x-amz-checksum-crc32": "AAAAAA=="}, "BadDigest", ""},
 		{"of another algorithm", "CRC32;FULL_OBJECT", crc, "", map[string]string{"x-amz-checksum-sha256": sha.String()}, "InvalidRequest", ""},
 		{"of another type", "CRC32;FULL_OBJECT", crc, "", map[string]string{"x-amz-checksum-type": "COMPOSITE"}, "InvalidRequest", ""},
 		{"of two algorithms", "", crc, "", map[string]string{"x-amz-checksum-sha256": sha.String(), "x-amz-checksum-crc32": crc.String()}, "InvalidRequest", ""},
-		{"of parts", "SHA256;COMPOSITE", sha, "<ChecksumSHA256>" + sha.String() + "</ChecksumSHA256>", nil, "", "SHA256=" + composite + ";COMPOSITE"},
+		{"of parts", "SHA256;COMPOSITE", sha, "<ChecksumSHA256>" + sha.String() + "</ChecksumSHA256>", nil, "", "SHA256=" + composite + ";COMPOSITE;1"},
 		{"of parts, none named", "SHA256;COMPOSITE", sha, "", nil, "InvalidRequest", ""},
 		{"of parts, a wrong one", "SHA256;COMPOSITE", sha, "<ChecksumSHA256>AAAA</ChecksumSHA256>", nil, "InvalidPart", ""},
 		{"of a part that has none", "", checksum.Value{}, "<ChecksumSHA256>" + sha.String() + "</ChecksumSHA256>", nil, "InvalidPart", ""},
 		{"of parts by somebody else", "SHA256;COMPOSITE", checksum.Value{}, "", nil, "", ""},
 		{"that cannot be verified", "", checksum.Value{}, "", map[string]string{"x-amz-checksum-crc32": crc.String()}, "InvalidRequest", ""},
-		{"that was not begun with", "", crc, "", map[string]string{"x-amz-checksum-crc32": crc.String(), "x-amz-checksum-type": "FULL_OBJECT"}, "", "CRC32=" + crc.String() + ";FULL_OBJECT"},
+		{"that was not begun with", "", crc, "", map[string]string{"x-amz-checksum-crc32": crc.String(), "x-amz-checksum-type": "FULL_OBJECT"}, "", "CRC32=" + crc.String() + ";FULL_OBJECT;1"},
 		{"and the size, right", "", crc, "", map[string]string{"x-amz-mp-object-size": "1"}, "", ""},
 		{"and the size, wrong", "", crc, "", map[string]string{"x-amz-mp-object-size": "2"}, "InvalidRequest", ""},
 	} {

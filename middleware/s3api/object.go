@@ -97,7 +97,7 @@ func (x *exchange) readCall() (call, error) {
 		}
 	}
 	readConditions(h)
-	return call{method: x.r.Method, on: x.resource, header: h, query: url.Values{}}, nil
+	return call{method: x.r.Method, on: x.resource, header: h, query: url.Values{}, judged: true}, nil
 }
 
 func control(r rune) bool { return r < ' ' || r == 0x7f }

@@ -23,6 +23,9 @@ const (
 	creator  permission = "CREATE"
 )
 
+// answerRead is read for operations that read the object by a judged call: it is asked for when Swift has answered.
+const answerRead permission = "READ, judged by the answer"
+
 // A need is the permission that an operation needs, and whether the bucket or the object has to grant it.
 type need struct {
 	on level
@@ -82,12 +85,12 @@ var operations = slices.Concat([]operation{
 	{"PutBucketVersioning", bucket, put, "versioning", need{bucket, owner}, smallDocument, supported, "MFA delete is refused; 501 without object versioning", (*exchange).putVersioning},
 	{"GetBucketAcl", bucket, get, "acl", need{bucket, readACP}, 0, supported, "", (*exchange).getACL},
 	{"PutBucketAcl", bucket, put, "acl", need{bucket, writeACP}, aclDocument, supported, "", (*exchange).putACL},
-	{"DeleteObjects", bucket, post, "delete", need{bucket, write}, deletions, supported, "", (*exchange).deleteObjects},
+	{"DeleteObjects", bucket, post, "delete", need{}, deletions, supported, "whether it is allowed is said for each object", (*exchange).deleteObjects},
 	{postObject, bucket, post, "", need{bucket, write}, 0, supported, "forms must be signed: without, nothing says whose account the bucket is in; tags are refused", (*exchange).postObject},
 
-	{"GetObject", object, get, "", need{object, read}, 0, supported, "", (*exchange).getObject},
+	{"GetObject", object, get, "", need{object, answerRead}, 0, supported, "", (*exchange).getObject},
 	{"GetObjectAttributes", object, get, "attributes", need{object, read}, 0, supported, "checksums are those that clients have sent", (*exchange).getAttributes},
-	{"HeadObject", object, head, "", need{object, read}, 0, supported, "", (*exchange).headObject},
+	{"HeadObject", object, head, "", need{object, answerRead}, 0, supported, "", (*exchange).headObject},
 	{"PutObject", object, put, "", need{bucket, write}, 0, supported, "CopyObject with x-amz-copy-source", (*exchange).putObject},
 	{"DeleteObject", object, remove, "", need{bucket, write}, 0, supported, "", (*exchange).deleteObject},
 	{"GetObjectAcl", object, get, "acl", need{object, readACP}, 0, supported, "", (*exchange).getACL},

@@ -11,7 +11,8 @@
 // Buckets are named in the path, or in the Host below one of storage_domain.
 //
 // What is stored is as OpenStack Swift's s3api stores it, so that each serves what the other has written: user metadata as
-// X-Object-Meta-*, its underscores as =5F; ACLs as those of containers; versions as object versioning has them.
+// X-Object-Meta-*, its underscores as =5F; ACLs as those of containers, or with s3_acl in system metadata; versions as object
+// versioning has them.
 //
 // # How a request goes
 //
@@ -87,6 +88,12 @@ type Config struct {
 	// Origins whose cross-origin preflight requests are answered here, for all buckets: "*" alone for any. Empty leaves
 	// them to what containers say.
 	CORSPreflightAllowOrigin config.List `toml:"cors_preflight_allow_origin"`
+	// Have owners and grants of buckets and objects, as AWS does, in place of Swift's access lists of containers.
+	S3ACL bool `toml:"s3_acl"`
+	// With s3_acl: what says of no owner, since it was not made by way of S3, is everybody's. Otherwise it is nobody's.
+	AllowNoOwner bool `toml:"allow_no_owner"`
+	// With s3_acl: list only the buckets that the user owns.
+	CheckBucketOwner bool `toml:"check_bucket_owner"`
 	// The account, such as AUTH_test, whose buckets requests are for that nobody has signed: they name none. They may do what
 	// its buckets let everybody do. Empty leaves such requests to Swift.
 	AnonymousAccount string `toml:"anonymous_account"`
@@ -125,6 +132,13 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+func (c *Config) aclMode() aclMode {
+	if c.S3ACL {
+		return grantACL{c.AllowNoOwner, c.CheckBucketOwner}
+	}
+	return plainACL{}
+}
+
 // knowsS3 are the filters that can say who has signed a request.
 var knowsS3 = []string{"tempauth", "keystoneauth"}
 
@@ -142,7 +156,7 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 	}
 	f := &filter{
 		config: c, clock: host.Clock, log: host.Log, limits: host.Cluster.Limits, keys: sigv4.NewKeys(1000),
-		domains: domains(c.StorageDomain), acl: plainACL{},
+		domains: domains(c.StorageDomain), acl: c.aclMode(),
 		features: sync.OnceValue(func() features { return featuresOf(host.Info()) }),
 	}
 	return middleware.Instance{
@@ -152,7 +166,7 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 			return &w
 		},
 		Info: map[string]any{"s3api": map[string]any{
-			"max_bucket_listing": c.MaxBucketListing, "max_multi_delete_objects": c.MaxMultiDeleteObjects, "s3_acl": false,
+			"max_bucket_listing": c.MaxBucketListing, "max_multi_delete_objects": c.MaxMultiDeleteObjects, "s3_acl": c.S3ACL,
 			"allow_multipart_uploads": c.AllowMultipartUploads, "max_parts_listing": c.MaxPartsListing,
 			"max_upload_part_num": c.MaxUploadPartNum, "min_segment_size": int64(c.MinSegmentSize),
 		}},

@@ -32,6 +32,8 @@ type bench struct {
 	h    http.Handler
 	t    testing.TB
 	host middleware.Host
+	// authorize is what the auth filter leaves to be asked, nil for nothing.
+	authorize func(*http.Request) error
 }
 
 func newBench(t testing.TB, toml string) *bench { return newBenchAt(t, toml, clock.System) }
@@ -47,7 +49,7 @@ func newBenchAt(t testing.TB, toml string, c clock.Clock) *bench {
 				w.WriteHeader(http.StatusForbidden)
 				return
 			}
-			s3.Account, state.User = "AUTH_test", "test,test:tester,AUTH_test"
+			s3.Account, state.User, state.Authorize = "AUTH_test", "test,test:tester,AUTH_test", b.authorize
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
