@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,6 +49,33 @@ func TestEverySampleLoads(t *testing.T) {
 		if diff := cmp.Diff(plain.Limits, full.Limits); diff != "" {
 			t.Errorf("%s: limits shown as defaults are others (-default +shown):\n%s", path, diff)
 		}
+	}
+}
+
+// TestTheSampleShowsWhereFiltersStand loads the longer pipeline that is in the proxy's sample.
+func TestTheSampleShowsWhereFiltersStand(t *testing.T) {
+	s := readSample(t)
+	shown := regexp.MustCompile(`(?ms)^#   (pipeline = \[.*?^#   \])`).FindStringSubmatch(s.text)
+	if shown == nil {
+		t.Fatal("there is none")
+	}
+	whole := strings.ReplaceAll(shown[1], "\n#   ", "\n")
+	file, err := config.Parse("proxy-server.toml", []byte(pipelineLine.ReplaceAllLiteralString(s.text, whole)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	setup, err := ReadFile(file, Proxy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept []string
+	for _, e := range setup.Plan.Entries {
+		if slices.Contains(s.names, e.Section) {
+			kept = append(kept, e.Section)
+		}
+	}
+	if diff := cmp.Diff(s.names, kept); diff != "" {
+		t.Errorf("what runs is not within it, in the same order (-runs +within):\n%s", diff)
 	}
 }
 

@@ -180,8 +180,8 @@ func (s *sdkSite) steps(hows ...string) []step {
 	return all
 }
 
-// outcome is what a client says of a step.
-type outcome struct {
+// told is what a client says of a step.
+type told struct {
 	Version, Name, Error, Lacks, Checksum, Kind, ETag string
 }
 
@@ -204,9 +204,9 @@ func (s *sdkSite) check(t *testing.T, steps []step, dir, program string, args ..
 	if err != nil {
 		t.Fatalf("%s: %v\n%s%s", program, err, tail(string(out)), tail(diag.String()))
 	}
-	said := map[string]outcome{}
+	said := map[string]told{}
 	for line := range strings.Lines(string(out)) {
-		var o outcome
+		var o told
 		if err := json.Unmarshal([]byte(line), &o); err != nil {
 			t.Fatalf("%s says %q: %v", program, line, err)
 		}
@@ -257,7 +257,7 @@ func (s *sdkSite) compare(t *testing.T, st step) {
 }
 
 // compareChecksum compares the checksum that the object has with that of the file. It has to have the one that was asked for.
-func (s *sdkSite) compareChecksum(t *testing.T, st step, o outcome) {
+func (s *sdkSite) compareChecksum(t *testing.T, st step, o told) {
 	t.Helper()
 	name, value, ok := strings.Cut(o.Checksum, "=")
 	if st.Algorithm != "" && name != st.Algorithm {

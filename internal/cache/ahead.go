@@ -35,6 +35,12 @@ type Ahead struct {
 
 var _ Decoder = (*Ahead)(nil)
 
+// LooksAhead says whether Ahead does: whether the cache can be asked for several keys in one round trip.
+func (m *Memo) LooksAhead() bool {
+	_, ok := m.Cache.(Companion)
+	return ok
+}
+
 // Ahead returns a view of m for a request that will ask for the keys, or m itself if the cache cannot be asked for several.
 func (m *Memo) Ahead(keys ...string) Cache {
 	c, ok := m.Cache.(Companion)

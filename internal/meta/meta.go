@@ -120,6 +120,11 @@ func IsInternal(name string) bool {
 	if len(name) < len(backendPrefix) || name[0]|0x20 != 'x' || name[1] != '-' {
 		return false
 	}
+	switch name[2] | 0x20 {
+	case 'a', 'b', 'c', 'd', 'o':
+	default:
+		return false // as none of these begins, and every header of every request comes here
+	}
 	for _, p := range [...]string{
 		backendPrefix, "X-Account-Sysmeta-", "X-Container-Sysmeta-", "X-Object-Sysmeta-", TransientSysmetaPrefix,
 	} {

@@ -218,23 +218,49 @@ func With(r *http.Request, s *State) *http.Request {
 func Begin(next, lookups http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !Has(r.Context()) {
-			r = With(r, &State{Infos: &Infos{}, Lookups: lookups})
+			b := &begun{Context: r.Context()}
+			b.state.Infos, b.state.Lookups = &b.infos, lookups
+			r = r.WithContext(b)
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
+// begun is the context of a request that a pipeline begins. Every request has one, so what belongs to it is made at once.
+type begun struct {
+	context.Context
+	state State
+	infos Infos
+}
+
+// Value finds the state.
+func (b *begun) Value(k any) any {
+	if k == (key{}) {
+		return &b.state
+	}
+	return b.Context.Value(k)
+}
+
 // Infos keeps what lookups found, for as long as the request lasts. It is safe for concurrent use: a filter's
 // subrequests may run in parallel.
 type Infos struct {
-	mu sync.Mutex
-	m  map[string]any
+	mu  sync.Mutex
+	few [4]info // as a rule a request is about one account and one container
+	m   map[string]any
+}
+
+type info struct {
+	key   string
+	value any
 }
 
 // Get returns what was kept under key, or nil.
 func (i *Infos) Get(key string) any {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if n := i.place(key); n >= 0 {
+		return i.few[n].value
+	}
 	return i.m[key]
 }
 
@@ -242,7 +268,19 @@ func (i *Infos) Get(key string) any {
 func (i *Infos) Put(key string, v any) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if v == nil {
+	n := i.place(key)
+	if n < 0 && v != nil {
+		delete(i.m, key)
+		n = i.place("")
+	}
+	switch {
+	case n >= 0 && v == nil:
+		i.few[n] = info{}
+		return
+	case n >= 0:
+		i.few[n] = info{key, v}
+		return
+	case v == nil:
 		delete(i.m, key)
 		return
 	}
@@ -250,4 +288,14 @@ func (i *Infos) Put(key string, v any) {
 		i.m = map[string]any{}
 	}
 	i.m[key] = v
+}
+
+// place returns where key is among the few, -1 if it is not there.
+func (i *Infos) place(key string) int {
+	for n := range i.few {
+		if i.few[n].key == key {
+			return n
+		}
+	}
+	return -1
 }

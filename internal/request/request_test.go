@@ -1,10 +1,12 @@
 package request
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strconv"
 	"testing"
 
 	"github.com/apus-storage/apus/internal/cache"
@@ -96,6 +98,46 @@ func TestPreAuthedChildMayDoAnything(t *testing.T) {
 	if !c.AuthOverride || c.User != PreAuthed || !c.Owner {
 		t.Errorf("%+v", c)
 	}
+}
+
+func TestInfosKeepTheLatest(t *testing.T) {
+	var i Infos
+	const keys = 10
+	for round := range 3 {
+		for k := range keys {
+			i.Put(strconv.Itoa(k), round*keys+k)
+		}
+		for k := range keys {
+			if got := i.Get(strconv.Itoa(k)); got != round*keys+k {
+				t.Errorf("round %d: key %d: got %v, want %d", round, k, got, round*keys+k)
+			}
+		}
+		// One that is forgotten makes room for another, whose older value must not come back.
+		i.Put("1", nil)
+		i.Put("9", "new")
+		i.Put("9", nil)
+		for _, k := range []string{"1", "9", "none"} {
+			if got := i.Get(k); got != nil {
+				t.Errorf("round %d: key %s is back: %v", round, k, got)
+			}
+		}
+	}
+}
+
+func TestABegunRequestCanBeCancelled(t *testing.T) {
+	type other struct{}
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), other{}, "kept"))
+	Begin(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		child, stop := context.WithCancel(r.Context())
+		defer stop()
+		cancel()
+		if r.Context().Err() == nil || child.Err() == nil {
+			t.Errorf("after the client has gone: %v, and below %v", r.Context().Err(), child.Err())
+		}
+		if r.Context().Value(other{}) != "kept" || From(child) != From(r.Context()) {
+			t.Error("a value is lost")
+		}
+	}), nil).ServeHTTP(nil, httptest.NewRequestWithContext(ctx, "GET", "/", nil))
 }
 
 func TestAuthorizeAsksUnderTheList(t *testing.T) {

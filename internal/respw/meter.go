@@ -14,6 +14,11 @@ func NewMeter(w http.ResponseWriter, c clock.Clock) *Meter {
 	return &Meter{head: head{ResponseWriter: w}, clock: c}
 }
 
+// Begin makes m what NewMeter returns.
+func (m *Meter) Begin(client http.ResponseWriter, c clock.Clock) {
+	*m = Meter{head: head{ResponseWriter: client}, clock: c}
+}
+
 // A Meter is what NewMeter returns. Read its fields when the handler has returned.
 type Meter struct {
 	head

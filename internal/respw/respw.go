@@ -2,12 +2,28 @@
 // the deadlines of the writer below it breaks streaming, sendfile or time-outs for everything inside it, and nothing
 // says so. A test greps the tree for others.
 //
-// Four wrappers cover what filters need:
+// Five wrappers cover what filters need:
 //
 //   - [OnHeader] edits status and headers just before they go out.
 //   - [Divert] looks at status and headers and decides where the response goes: on to the client, or somewhere else.
+//   - [Claimer] keeps some responses and passes all others on.
 //   - [Filter] passes the body through a writer of the filter's.
 //   - [NewMeter] counts.
+//
+// What every request passes should cost little: a filter that has something to remember of each can hold the wrapper in
+// its own struct, begin it with Begin and answer its question with a method, so that there is one allocation for all.
+//
+//	type answer struct {
+//		out  respw.HeaderWriter
+//		code int
+//	}
+//
+//	func (a *answer) EditHead(code int, h http.Header) int { a.code = code; return code }
+//
+//	a := &answer{}
+//	a.out.Begin(w, a)
+//	next.ServeHTTP(&a.out, r)
+//	a.out.Finish()
 //
 // All of them pass informational (1xx) responses on untouched, implement Unwrap, so that http.NewResponseController
 // reaches the connection, and implement io.ReaderFrom, so that a file below them can still be sent by the kernel
@@ -39,13 +55,28 @@ func informational(code int) bool {
 // returns is the status sent. It is called once, also when the handler returns without writing, provided the caller
 // then calls Finish.
 func OnHeader(w http.ResponseWriter, edit func(code int, h http.Header) int) *HeaderWriter {
-	return &HeaderWriter{head: head{ResponseWriter: w}, edit: edit}
+	return &HeaderWriter{head: head{ResponseWriter: w}, edit: editFunc(edit)}
 }
+
+// A HeadEditor is what OnHeader takes, as a method.
+type HeadEditor interface {
+	EditHead(code int, h http.Header) int
+}
+
+type editFunc func(int, http.Header) int
+
+// EditHead calls f.
+func (f editFunc) EditHead(code int, h http.Header) int { return f(code, h) }
 
 // A HeaderWriter is what OnHeader returns.
 type HeaderWriter struct {
 	head
-	edit func(int, http.Header) int
+	edit HeadEditor
+}
+
+// Begin makes w what OnHeader returns.
+func (w *HeaderWriter) Begin(client http.ResponseWriter, edit HeadEditor) {
+	*w = HeaderWriter{head: head{ResponseWriter: client}, edit: edit}
 }
 
 // WriteHeader edits and sends the head.
@@ -55,7 +86,7 @@ func (w *HeaderWriter) WriteHeader(code int) {
 	}
 	if !informational(code) {
 		w.wrote = true
-		code = w.edit(code, w.Header())
+		code = w.edit.EditHead(code, w.Header())
 	}
 	w.ResponseWriter.WriteHeader(code)
 }
@@ -183,14 +214,31 @@ func (d *Diverter) Finish() {
 // choose returns a writer, the body goes into it; what it makes of that it writes to dst itself. If choose returns nil,
 // the body goes straight on. The filter's writer, if it is an io.Closer, is closed by Finish.
 func Filter(w http.ResponseWriter, choose func(code int, h http.Header, dst io.Writer) io.Writer) *BodyFilter {
-	return &BodyFilter{head: head{ResponseWriter: w}, choose: choose}
+	return &BodyFilter{head: head{ResponseWriter: w}, choose: chooseFunc(choose)}
+}
+
+// A BodyChooser is what Filter takes, as a method.
+type BodyChooser interface {
+	ChooseBody(code int, h http.Header, dst io.Writer) io.Writer
+}
+
+type chooseFunc func(int, http.Header, io.Writer) io.Writer
+
+// ChooseBody calls f.
+func (f chooseFunc) ChooseBody(code int, h http.Header, dst io.Writer) io.Writer {
+	return f(code, h, dst)
 }
 
 // A BodyFilter is what Filter returns.
 type BodyFilter struct {
 	head
-	choose func(int, http.Header, io.Writer) io.Writer
+	choose BodyChooser
 	body   io.Writer
+}
+
+// Begin makes f what Filter returns.
+func (f *BodyFilter) Begin(client http.ResponseWriter, choose BodyChooser) {
+	*f = BodyFilter{head: head{ResponseWriter: client}, choose: choose}
 }
 
 // WriteHeader chooses and sends the head.
@@ -200,7 +248,7 @@ func (f *BodyFilter) WriteHeader(code int) {
 	}
 	if !informational(code) {
 		f.wrote = true
-		f.body = f.choose(code, f.Header(), f.ResponseWriter)
+		f.body = f.choose.ChooseBody(code, f.Header(), f.ResponseWriter)
 	}
 	f.ResponseWriter.WriteHeader(code)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +28,17 @@ var wrappers = map[string]func(http.ResponseWriter) http.ResponseWriter{
 	"Filter": func(w http.ResponseWriter) http.ResponseWriter {
 		return Filter(w, func(int, http.Header, io.Writer) io.Writer { return nil })
 	},
+	"Claimer": func(w http.ResponseWriter) http.ResponseWriter {
+		c := &Claimer{}
+		c.Begin(w, claims(func(int, http.Header) io.Writer { return nil }))
+		return c
+	},
+	"Claimer behind headers": func(w http.ResponseWriter) http.ResponseWriter {
+		w.Header().Set("X-Before", "1")
+		c := &Claimer{}
+		c.Begin(w, claims(func(int, http.Header) io.Writer { return nil }))
+		return c
+	},
 	"Meter": func(w http.ResponseWriter) http.ResponseWriter { return NewMeter(w, clock.System) },
 	"Meter in pieces": func(w http.ResponseWriter) http.ResponseWriter {
 		m := NewMeter(w, clock.System)
@@ -34,6 +46,10 @@ var wrappers = map[string]func(http.ResponseWriter) http.ResponseWriter{
 		return m
 	},
 }
+
+type claims func(code int, h http.Header) io.Writer
+
+func (f claims) ClaimHead(code int, h http.Header) io.Writer { return f(code, h) }
 
 // sink is a client's writer that notes how a body came.
 type sink struct {
@@ -149,6 +165,48 @@ func (u upper) Write(p []byte) (int, error) {
 func (u upper) Close() error {
 	_, err := io.WriteString(u.dst, "!")
 	return err
+}
+
+func TestClaimedAnswersLeaveNothingBehind(t *testing.T) {
+	for _, before := range []http.Header{{}, {"X-Before": {"1"}}} {
+		client := httptest.NewRecorder()
+		for k, v := range before {
+			client.Header()[k] = v
+		}
+		var body bytes.Buffer
+		var head http.Header
+		c := &Claimer{}
+		c.Begin(client, claims(func(code int, h http.Header) io.Writer {
+			if code != 404 {
+				return nil
+			}
+			head = h.Clone()
+			return &body
+		}))
+		c.Header().Set("X-Inner", "1")
+		c.WriteHeader(404)
+		io.WriteString(c, "go")
+		io.Copy(c, strings.NewReader("ne"))
+		c.Header().Set("X-Late", "1")
+		if err := c.FlushError(); err != nil {
+			t.Error(err)
+		}
+		c.Finish()
+		if body.String() != "gone" || head.Get("X-Inner") != "1" || head.Get("X-Before") != "" {
+			t.Errorf("claimed: %q %v", body.String(), head)
+		}
+		if client.Body.Len() > 0 || client.Flushed || !reflect.DeepEqual(client.Header(), before) {
+			t.Errorf("the client got %q, %v, flushed %v; it had %v", client.Body, client.Header(), client.Flushed, before)
+		}
+		// It can have another answer.
+		c.Begin(client, claims(func(int, http.Header) io.Writer { return nil }))
+		c.Header().Set("X-Outer", "1")
+		c.Finish()
+		if client.Code != 200 || client.Header().Get("X-Outer") != "1" || client.Header().Get("X-Inner") != "" ||
+			client.Header().Get("X-Before") != before.Get("X-Before") {
+			t.Errorf("then the client got %d, %v; it had %v", client.Code, client.Header(), before)
+		}
+	}
 }
 
 func TestFilterChangesTheBodyAndIsClosed(t *testing.T) {

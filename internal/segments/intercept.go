@@ -14,21 +14,13 @@ import (
 // ErrTooLong is an answer whose body is longer than allowed.
 var ErrTooLong = errors.New("body is too long")
 
-// Intercept sends r to next. An answer that want does not claim goes to w as it comes, and Intercept returns nil. One
-// that it does claim does not: it is returned, with at most limit bytes of body, when next is done with the request.
+// Intercept sends r to next. An answer that is not wanted goes to w as it comes, and Intercept returns nil. One that
+// is wanted does not: it is returned, with at most limit bytes of body, when next is done with the request.
 // An answer with more is stopped, which is [ErrTooLong], and one that breaks off is an error; the head is returned then
 // as well. Nothing has been sent to w in these cases.
 func Intercept(next http.Handler, w http.ResponseWriter, r *http.Request, want func(code int, h http.Header) (limit int, ok bool)) (res *subreq.Response, err error) {
-	c := &capture{}
-	out := respw.Divert(w, func(code int, h http.Header) http.ResponseWriter {
-		limit, ok := want(code, h)
-		if !ok {
-			return w
-		}
-		c.limit, c.res = limit, &subreq.Response{Code: code, Header: h.Clone()}
-		nowhere := respw.Divert(w, func(int, http.Header) http.ResponseWriter { return nil })
-		return respw.Filter(nowhere, func(int, http.Header, io.Writer) io.Writer { return c })
-	})
+	c := &capture{want: want}
+	c.out.Begin(w, c)
 	defer func() {
 		if c.res == nil {
 			return // the client's answer, or a panic that is none of ours
@@ -45,8 +37,8 @@ func Intercept(next http.Handler, w http.ResponseWriter, r *http.Request, want f
 		}
 		res = c.res
 	}()
-	next.ServeHTTP(out, r)
-	out.Finish()
+	next.ServeHTTP(&c.out, r)
+	c.out.Finish()
 	return nil, nil
 }
 
@@ -103,11 +95,23 @@ func short(r *http.Request, res *subreq.Response) error {
 	return nil
 }
 
-// capture keeps a body.
+// capture keeps an answer that is wanted.
 type capture struct {
+	out   respw.Claimer
+	want  func(code int, h http.Header) (limit int, ok bool)
 	res   *subreq.Response
 	limit int
 	over  bool
+}
+
+// ClaimHead keeps the head.
+func (c *capture) ClaimHead(code int, h http.Header) io.Writer {
+	limit, ok := c.want(code, h)
+	if !ok {
+		return nil
+	}
+	c.limit, c.res = limit, &subreq.Response{Code: code, Header: h.Clone()}
+	return c
 }
 
 // Write keeps p, or stops whoever writes.

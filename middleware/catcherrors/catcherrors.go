@@ -59,10 +59,10 @@ type filter struct {
 func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := f.newID(r.Header.Get("X-Trans-Id-Extra"))
 	request.From(r.Context()).TransID = id
-	a := &answer{id: []string{id}}
-	a.out = respw.Filter(w, a.begin)
+	a := &answer{id: [1]string{id}}
+	a.out.Begin(w, a)
 	defer f.recover(a, r)
-	f.next.ServeHTTP(a.out, r)
+	f.next.ServeHTTP(&a.out, r)
 	a.out.Finish()
 	f.check(a, r)
 }
@@ -89,7 +89,7 @@ func (f *filter) recover(a *answer, r *http.Request) {
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	a.out.WriteHeader(http.StatusInternalServerError)
 	if r.Method != http.MethodHead {
-		io.WriteString(a.out, text)
+		io.WriteString(&a.out, text)
 	}
 }
 
@@ -139,17 +139,17 @@ func appendHex(dst []byte, n uint64, digits int) []byte {
 
 // An answer is one response on its way out.
 type answer struct {
-	id     []string // the value of both headers
-	out    *respw.BodyFilter
+	out    respw.BodyFilter
+	id     [1]string // the value of both headers
 	body   exact
 	length int64
 	sent   bool
 }
 
-// begin marks the head and bounds the body by the length it declares.
-func (a *answer) begin(code int, h http.Header, dst io.Writer) io.Writer {
+// ChooseBody marks the head and bounds the body by the length it declares.
+func (a *answer) ChooseBody(code int, h http.Header, dst io.Writer) io.Writer {
 	a.sent = true
-	h["X-Trans-Id"], h["X-Openstack-Request-Id"] = a.id, a.id
+	h["X-Trans-Id"], h["X-Openstack-Request-Id"] = a.id[:], a.id[:]
 	cl := h["Content-Length"]
 	if len(cl) != 1 || code == http.StatusNoContent || code == http.StatusNotModified {
 		return nil

@@ -22,7 +22,7 @@ import (
 	mt "github.com/apus-storage/apus/middleware/middlewaretest"
 )
 
-func TestConform(t *testing.T) { mt.Conform(t, Filter, mt.MaxAllocs(6)) }
+func TestConform(t *testing.T) { mt.Conform(t, Filter, mt.MaxAllocs(2)) }
 
 func BenchmarkPass(b *testing.B) { mt.Benchmark(b, Filter, "", nil) }
 

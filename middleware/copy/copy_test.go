@@ -1,7 +1,6 @@
 package servercopy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -22,7 +21,7 @@ import (
 	"github.com/apus-storage/apus/middleware/middlewaretest"
 )
 
-func TestConform(t *testing.T) { middlewaretest.Conform(t, Filter) }
+func TestConform(t *testing.T) { middlewaretest.Conform(t, Filter, middlewaretest.MaxAllocs(0)) }
 
 const (
 	src = "/v1/AUTH_test/c/o"
@@ -440,12 +439,4 @@ func FuzzOrder(f *testing.F) {
 	})
 }
 
-func BenchmarkPassing(b *testing.B) {
-	h := middlewaretest.Build(b, Filter, "", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	r := request.With(httptest.NewRequest("PUT", src, nil), &request.State{Infos: &request.Infos{}})
-	w := httptest.NewRecorder()
-	w.Body = new(bytes.Buffer)
-	for b.Loop() {
-		h.ServeHTTP(w, r)
-	}
-}
+func BenchmarkPass(b *testing.B) { middlewaretest.Benchmark(b, Filter, "", nil) }

@@ -33,9 +33,7 @@ const entrySize = 8 << 10
 func (f *filter) get(w http.ResponseWriter, r *http.Request, p apipath.Path) {
 	ignoreRange(r)
 	rights := segments.Keep(r)
-	manifest, _ := segments.Intercept(f.next, w, r, func(_ int, h http.Header) (int, bool) {
-		return maxManifest, len(h[headerManifest]) > 0
-	})
+	manifest, _ := segments.Intercept(f.next, w, r, isManifest)
 	if manifest == nil {
 		return
 	}
@@ -43,6 +41,11 @@ func (f *filter) get(w http.ResponseWriter, r *http.Request, p apipath.Path) {
 	if err := f.serve(w, rights.Restore(r), p, manifest); err != nil {
 		reply.Write(w, r, err)
 	}
+}
+
+// isManifest tells manifests from other objects.
+func isManifest(_ int, h http.Header) (limit int, ok bool) {
+	return maxManifest, len(h[headerManifest]) > 0
 }
 
 // ignoreRange tells the object server that the range is not one of the manifest.

@@ -42,16 +42,25 @@ type filter struct {
 
 func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.request(r)
-	state := request.From(r.Context())
-	out := respw.OnHeader(w, func(code int, h http.Header) int {
-		meta.StripInternal(h)
-		if state.RelativeLocation {
-			relative(h)
-		}
-		return code
-	})
-	f.next.ServeHTTP(out, r)
-	out.Finish()
+	a := &answer{state: request.From(r.Context())}
+	a.out.Begin(w, a)
+	f.next.ServeHTTP(&a.out, r)
+	a.out.Finish()
+}
+
+// An answer is one response on its way out.
+type answer struct {
+	out   respw.HeaderWriter
+	state *request.State
+}
+
+// EditHead cleans what goes to the client.
+func (a *answer) EditHead(code int, h http.Header) int {
+	meta.StripInternal(h)
+	if a.state.RelativeLocation {
+		relative(h)
+	}
+	return code
 }
 
 // request cleans what comes from the client.

@@ -8,7 +8,7 @@ import (
 	mt "github.com/apus-storage/apus/middleware/middlewaretest"
 )
 
-func TestConform(t *testing.T) { mt.Conform(t, Filter, mt.MaxAllocs(3)) }
+func TestConform(t *testing.T) { mt.Conform(t, Filter, mt.MaxAllocs(1)) }
 
 func BenchmarkPass(b *testing.B) { mt.Benchmark(b, Filter, "", nil) }
 

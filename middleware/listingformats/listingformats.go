@@ -65,18 +65,29 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.next.ServeHTTP(w, r)
 		return
 	}
+	if p, err := apipath.Parse(r.URL.Path); err == nil && p.Level() == apipath.LevelObject {
+		f.next.ServeHTTP(w, r) // as most are; to find that out by the error below costs more
+		return
+	}
 	var buf [3]string
 	path, err := apipath.Split(buf[:0], r.URL.Path, 2, 3)
 	if err != nil || !apipath.ValidVersion(path[0], f.versions) {
 		f.next.ServeHTTP(w, r)
 		return
 	}
-	c := conversion{account: path[1], state: request.From(r.Context())}
+	container := ""
 	if len(path) > 2 {
-		c.container = path[2]
+		container = path[2]
 	}
+	f.list(w, r, path[1], container)
+}
+
+// list answers a request for the listing of an account, or of a container if its name is not empty.
+func (f *filter) list(w http.ResponseWriter, r *http.Request, account, container string) {
+	c := conversion{account: account, container: container, state: request.From(r.Context())}
 	format, given := listing.Param(r.URL.RawQuery, "format")
 	c.vary = !given
+	var err error
 	if c.mediaType, err = choose(format, r.Header["Accept"]); err != nil {
 		reply.Write(w, r, err)
 		return

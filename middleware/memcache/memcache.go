@@ -81,6 +81,9 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // view is the cache for a request: whoever asks first, as a rule for the token, is also told of what the proxy is going to ask
 // for, in one round trip. For objects that is their container, for containers their account.
 func (f *filter) view(path string) cache.Cache {
+	if !f.cache.LooksAhead() {
+		return f.cache
+	}
 	p, err := apipath.Parse(path)
 	switch {
 	case err != nil:

@@ -14,8 +14,10 @@ import (
 )
 
 func TestConform(t *testing.T) {
-	middlewaretest.ConformWith(t, middlewaretest.Host(t), Filter, `backend = "memory"`, nil)
+	middlewaretest.ConformWith(t, middlewaretest.Host(t), Filter, `backend = "memory"`, nil, middlewaretest.MaxAllocs(0))
 }
+
+func BenchmarkPass(b *testing.B) { middlewaretest.Benchmark(b, Filter, `backend = "memory"`, nil) }
 
 // start builds a pipeline of the section's text and app, and returns what was logged too.
 func start(t *testing.T, dir, section string, app http.Handler) (http.Handler, *middlewaretest.Log, error) {

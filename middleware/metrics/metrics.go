@@ -93,9 +93,9 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &count{filter: f, request: r, start: f.clock.Now()}
 	f.counts.running.Inc()
 	defer c.done()
-	out := respw.OnHeader(w, c.head)
-	f.next.ServeHTTP(out, r)
-	out.Finish()
+	c.out.Begin(w, c)
+	f.next.ServeHTTP(&c.out, r)
+	c.out.Finish()
 	c.complete = true
 }
 
@@ -113,6 +113,7 @@ func (f *filter) serve(w http.ResponseWriter, r *http.Request) {
 
 // A count is one request on its way.
 type count struct {
+	out      respw.HeaderWriter
 	filter   *filter
 	request  *http.Request
 	start    time.Time
@@ -121,8 +122,8 @@ type count struct {
 	complete bool
 }
 
-// head notes status and policy.
-func (c *count) head(code int, h http.Header) int {
+// EditHead notes status and policy.
+func (c *count) EditHead(code int, h http.Header) int {
 	c.code = code
 	c.policy = c.filter.counts.policyOf(h, c.request.Header)
 	return code

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/respw"
@@ -90,12 +89,10 @@ func (m *made) entry(t *testing.T) *entry {
 	for k, v := range m.Headers {
 		r.Header.Set(k, bytesOf(v))
 	}
-	meter := respw.NewMeter(nil, clock.System)
-	meter.Bytes = m.Sent
 	return &entry{
 		filter: &filter{template: template, hash: hash, headers: c.headers(), reveal: c.RevealSensitivePrefix,
 			cluster: middlewaretest.Host(t).Cluster},
-		r: r, meter: meter, body: countedBody{n: m.Recvd}, start: timeOf(m.Start), end: timeOf(m.End),
+		r: r, meter: respw.Meter{Bytes: m.Sent}, body: countedBody{n: m.Recvd}, start: timeOf(m.Start), end: timeOf(m.End),
 		policy: deref(m.Policy), status: m.Status, wire: m.Status,
 		state: &request.State{TransID: deref(m.Trans), Method: deref(m.Orig), Log: request.Log{Source: deref(m.Source), Info: m.Info}},
 	}
@@ -227,7 +224,7 @@ func BenchmarkLine(b *testing.B) {
 			Header:     http.Header{"User-Agent": {"python-swiftclient-4.0"}, "X-Auth-Token": {"AUTH_tk0123456789abcdef0123456789abcdef"}},
 			RemoteAddr: "192.0.2.1:4711",
 		},
-		meter: &respw.Meter{Bytes: 4096}, state: &request.State{TransID: "tx968a0db257364dc5b6e6a-006b01fe67"},
+		meter: respw.Meter{Bytes: 4096}, state: &request.State{TransID: "tx968a0db257364dc5b6e6a-006b01fe67"},
 		start: time.Unix(1700000000, 1), end: time.Unix(1700000001, 1), status: 200, wire: 200,
 	}
 	buf := make([]byte, 0, 512)

@@ -113,7 +113,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	state.Log.Done = true
 	e := &entry{filter: h.filter, r: r, state: state, start: h.clock.Now(), length: -1}
-	e.meter = respw.NewMeter(w, h.clock)
+	e.meter.Begin(w, h.clock)
 	if e.body.flow, e.answer = h.stats.streams(e); e.answer != nil {
 		e.meter.Passed = e.answer.pass
 	}
@@ -122,9 +122,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = &e.body
 	}
 	defer e.done()
-	out := respw.OnHeader(e.meter, e.head)
-	h.next.ServeHTTP(out, r)
-	out.Finish()
+	e.out.Begin(&e.meter, e)
+	h.next.ServeHTTP(&e.out, r)
+	e.out.Finish()
 	e.returned = true
 }
 
@@ -133,7 +133,8 @@ type entry struct {
 	*filter
 	r     *http.Request
 	state *request.State
-	meter *respw.Meter
+	out   respw.HeaderWriter // into meter
+	meter respw.Meter
 	body  countedBody
 
 	answer *flow // of its body
@@ -146,8 +147,8 @@ type entry struct {
 	returned   bool   // the handler did, without a panic
 }
 
-// head keeps what filters further left take away.
-func (e *entry) head(code int, h http.Header) int {
+// EditHead keeps what filters further left take away.
+func (e *entry) EditHead(code int, h http.Header) int {
 	e.policy = h.Get("X-Backend-Storage-Policy-Index")
 	bodyless := e.r.Method == http.MethodHead || code == http.StatusNoContent || code == http.StatusNotModified
 	if cl := h["Content-Length"]; len(cl) == 1 && !bodyless {

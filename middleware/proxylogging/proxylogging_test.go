@@ -28,7 +28,7 @@ import (
 	"github.com/apus-storage/apus/middleware/pipeline"
 )
 
-func TestConform(t *testing.T) { mt.Conform(t, Filter, mt.MaxAllocs(7)) }
+func TestConform(t *testing.T) { mt.Conform(t, Filter, mt.MaxAllocs(3)) }
 
 func BenchmarkPass(b *testing.B) { mt.Benchmark(b, Filter, "", nil) }
 

@@ -30,7 +30,7 @@ func (f *filter) get(w http.ResponseWriter, r *http.Request, p apipath.Path, its
 	}
 	rights := segments.Keep(r)
 	tellNode(r, itself)
-	res, err := segments.Intercept(f.next, w, r, f.claims)
+	res, err := segments.Intercept(f.next, w, r, f.isManifest)
 	if res == nil {
 		return nil
 	}

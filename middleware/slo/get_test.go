@@ -1,6 +1,8 @@
 package slo
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -84,6 +86,39 @@ func TestOldManifestsHaveNoSysmeta(t *testing.T) {
 			res.Header.Get("X-Manifest-Etag") != hash(body) {
 			t.Errorf("%+v: got %d %q %v", test, res.Code, res.Body, res.Header)
 		}
+	}
+}
+
+// The client has the first segment, if that fills net/http's buffer, while the second is not there yet, and when it goes away
+// nothing goes on.
+func TestTheFirstByteDoesNotWaitForTheSecondSegment(t *testing.T) {
+	asked, gone := make(chan struct{}), make(chan error, 1)
+	body := strings.Repeat("a", 64<<10)
+	s := newStore().set("/v1/AUTH_test/s/a", body).manifest(film, "["+seg("a", body)+", "+seg("b", "bbbbb")+"]")
+	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/AUTH_test/s/b" {
+			s.ServeHTTP(w, r)
+			return
+		}
+		close(asked)
+		<-r.Context().Done()
+		gone <- r.Context().Err()
+	})
+	srv := httptest.NewServer(middlewaretest.Build(t, Filter, "", app))
+	defer srv.Close()
+	srv.Client().Timeout = 10 * time.Second
+	res, err := srv.Client().Get(srv.URL + film)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 5)
+	if _, err := io.ReadFull(res.Body, buf); err != nil || string(buf) != "aaaaa" {
+		t.Fatalf("%q, %v", buf, err)
+	}
+	<-asked
+	res.Body.Close()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 

@@ -127,10 +127,12 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 	return middleware.Instance{
 		Info: map[string]any{"slo": info},
 		Wrap: func(next http.Handler) http.Handler {
-			return &filter{
+			f := &filter{
 				config: c, log: host.Log, clock: host.Clock, types: types, hasher: host.Cluster.Hasher, next: next,
 				source: segments.Source{Next: next, Code: logSource, Agent: "SLO MultipartGET", MaxTime: c.MaxGetTime.Duration},
 			}
+			f.isManifest = f.claims
+			return f
 		},
 	}, nil
 }
@@ -153,6 +155,8 @@ type filter struct {
 	hasher hashpath.Hasher
 	source segments.Source
 	next   http.Handler
+
+	isManifest func(code int, h http.Header) (limit int, ok bool) // claims: made once, since each GET takes it
 }
 
 // maxStored is how long a stored manifest may be in bytes: it says more of each segment than the client has said.

@@ -44,6 +44,9 @@ type chain struct {
 	keep    bool   // the object's answer is wanted, not to be sent to the client
 	etag    string // what is to be found next must have; "" takes any
 
+	link    bool // the latest answer was a link
+	differs bool // it has another ETag than it must
+
 	location string // of what is asked for, quoted; "" for what the client has asked for
 	links    int    // followed so far
 }
@@ -53,20 +56,14 @@ type chain struct {
 func (c *chain) follow(req *http.Request) (*subreq.Response, error) {
 	rights := segments.Keep(c.r)
 	for {
-		var link, differs bool
-		res, _ := segments.Intercept(c.next, c.out(), req, func(_ int, h http.Header) (int, bool) {
-			link = meta.Value(h, sysTarget) != "" && (c.soft || meta.Value(h, sysETag) != "")
-			found := strings.Trim(meta.Value(h, "Etag"), `"`)
-			differs = !link && c.etag != "" && found != "" && found != c.etag
-			return maxLink, link || differs || c.keep
-		})
+		res, _ := segments.Intercept(c.next, c.out(), req, c.wants)
 		switch {
 		case res == nil:
 			return nil, nil
-		case differs:
+		case c.differs:
 			return nil, c.conflict(fmt.Sprintf("Object Etag '%s' does not match X-Symlink-Target-Etag header '%s'",
 				strings.Trim(meta.Value(res.Header, "Etag"), `"`), c.etag))
-		case !link:
+		case !c.link:
 			return res, nil
 		}
 		var err error
@@ -74,6 +71,14 @@ func (c *chain) follow(req *http.Request) (*subreq.Response, error) {
 			return nil, err
 		}
 	}
+}
+
+// wants judges an answer.
+func (c *chain) wants(_ int, h http.Header) (limit int, ok bool) {
+	c.link = meta.Value(h, sysTarget) != "" && (c.soft || meta.Value(h, sysETag) != "")
+	found := strings.Trim(meta.Value(h, "Etag"), `"`)
+	c.differs = !c.link && c.etag != "" && found != "" && found != c.etag
+	return maxLink, c.link || c.differs || c.keep
 }
 
 // out is where the answer of an object goes.

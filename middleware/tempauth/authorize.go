@@ -58,8 +58,10 @@ func (a *auth) authorize(r *http.Request) error {
 		return a.deny(r)
 	}
 	state.Owner = owner
-	a.log.LogAttrs(r.Context(), slog.LevelDebug, "allowed",
-		slog.String("txn", state.TransID), slog.String("user", userName(x.groups)), slog.String("rule", rule))
+	if a.log.Enabled(r.Context(), slog.LevelDebug) {
+		a.log.LogAttrs(r.Context(), slog.LevelDebug, "allowed",
+			slog.String("txn", state.TransID), slog.String("user", userName(x.groups)), slog.String("rule", rule))
+	}
 	return nil
 }
 

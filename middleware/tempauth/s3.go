@@ -3,6 +3,7 @@ package tempauth
 import (
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/reply"
@@ -36,7 +37,7 @@ func (a *auth) serveS3(w http.ResponseWriter, r *http.Request, state *request.St
 		reply.Write(w, r, reply.Status(http.StatusForbidden))
 		return
 	}
-	a.accept(state, a.userGroups(s3.AccessKey, u))
+	a.accept(state, strings.Join(a.userGroups(s3.AccessKey, u), ","))
 	s3.Account = apipath.Unquote(u.accountID())
 	a.log.LogAttrs(r.Context(), slog.LevelDebug, "signature accepted",
 		slog.String("txn", state.TransID), slog.String("user", s3.AccessKey))

@@ -75,6 +75,7 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 		Wrap: func(next http.Handler) http.Handler {
 			f := *a
 			f.next = next
+			f.decide = f.authorize
 			return &f
 		},
 		Info: map[string]any{"tempauth": map[string]any{"account_acls": true}},
@@ -102,6 +103,7 @@ type auth struct {
 	log        *slog.Logger
 	stats      *statsd.Client
 	next       http.Handler
+	decide     func(*http.Request) error // authorize: made once, since each request is given it
 }
 
 func (a *auth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -136,7 +138,7 @@ func (a *auth) identify(r *http.Request, state *request.State) error {
 	if err != nil {
 		return err
 	}
-	if len(groups) == 0 {
+	if groups == "" {
 		if a.prefixes[0] != "" {
 			a.stats.Increment("unauthorized")
 			return reply.Status(http.StatusUnauthorized)
@@ -152,19 +154,23 @@ func (a *auth) identify(r *http.Request, state *request.State) error {
 		if err != nil {
 			return err
 		}
-		groups = append(groups, more...)
+		if more != "" {
+			groups += "," + more
+		}
 	}
 	a.accept(state, groups)
-	a.log.LogAttrs(r.Context(), slog.LevelDebug, "token accepted",
-		slog.String("txn", state.TransID), slog.String("user", userName(groups)))
+	if a.log.Enabled(r.Context(), slog.LevelDebug) {
+		a.log.LogAttrs(r.Context(), slog.LevelDebug, "token accepted",
+			slog.String("txn", state.TransID), slog.String("user", userName(state.Groups())))
+	}
 	return nil
 }
 
 // accept makes the request that of a user with these groups.
-func (a *auth) accept(state *request.State, groups []string) {
-	state.User = strings.Join(groups, ",")
-	state.Reseller = slices.Contains(groups, resellerAdmin)
-	state.Authorize, state.CleanACL = a.authorize, cleanACL
+func (a *auth) accept(state *request.State, groups string) {
+	state.User = groups
+	state.Reseller = hasGroup(groups, resellerAdmin)
+	state.Authorize, state.CleanACL = a.decide, cleanACL
 }
 
 // anonymous leaves the decision to this filter where it is in charge, and to another one where there is one.
@@ -172,10 +178,10 @@ func (a *auth) anonymous(r *http.Request, state *request.State) {
 	prefix, mine := a.accountPrefix(accountOf(r.URL.Path))
 	switch {
 	case mine && prefix != "":
-		state.Authorize, state.CleanACL = a.authorize, cleanACL
+		state.Authorize, state.CleanACL = a.decide, cleanACL
 	case state.Authorize != nil:
 	case a.prefixes[0] == "":
-		state.Authorize, state.CleanACL = a.authorize, cleanACL
+		state.Authorize, state.CleanACL = a.decide, cleanACL
 	default:
 		state.Authorize = a.deny
 	}
@@ -190,7 +196,8 @@ func clientToken(r *http.Request) string {
 }
 
 func accountOf(path string) string {
-	segments, err := apipath.SplitRest(nil, path, 1, 3)
+	var names [3]string
+	segments, err := apipath.SplitRest(names[:0], path, 1, 3)
 	if err != nil || len(segments) < 2 {
 		return ""
 	}
@@ -208,6 +215,17 @@ func (a *auth) accountPrefix(account string) (prefix string, mine bool) {
 		}
 	}
 	return "", slices.Contains(a.prefixes, "")
+}
+
+// hasGroup says whether a comma list has the group.
+func hasGroup(groups, group string) bool {
+	for groups != "" {
+		var g string
+		if g, groups, _ = strings.Cut(groups, ","); g == group {
+			return true
+		}
+	}
+	return false
 }
 
 // userName is what may be logged of a user: its second group, account:user. It is empty for nobody.

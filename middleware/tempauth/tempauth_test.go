@@ -22,7 +22,9 @@ import (
 	"github.com/apus-storage/apus/middleware/middlewaretest"
 )
 
-func TestConform(t *testing.T) { middlewaretest.Conform(t, Filter) }
+func TestConform(t *testing.T) { middlewaretest.Conform(t, Filter, middlewaretest.MaxAllocs(0)) }
+
+func BenchmarkPass(b *testing.B) { middlewaretest.Benchmark(b, Filter, "", nil) }
 
 func TestTokenRequestsAreAnsweredAsBySwift(t *testing.T) {
 	h := serve(t, section+`user_other_o = "k .admin https://elsewhere.example.com:8443/v1/AUTH_shared"`, &proxy{})

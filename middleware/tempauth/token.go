@@ -54,16 +54,16 @@ func (a *auth) userKey(id string) string     { return a.prefixes[0] + "/user/" +
 
 func seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
-// groups returns the groups that a token stands for, none if it is not good. The error is the client's answer.
-func (a *auth) groups(r *http.Request, state *request.State, token string) ([]string, error) {
+// groups returns the groups that a token stands for, as a comma list, "" if it is not good. The error is the client's answer.
+func (a *auth) groups(r *http.Request, state *request.State, token string) (string, error) {
 	if state.Cache == nil {
-		return nil, reply.Status(http.StatusInternalServerError).Because(errNoCache)
+		return "", reply.Status(http.StatusInternalServerError).Because(errNoCache)
 	}
 	g, ok := readGrant(r.Context(), state.Cache, a.tokenKey(token))
 	if !ok || g.expires < seconds(a.clock.Now()) {
-		return nil, nil // gone and out of reach are one: the client gets a new token
+		return "", nil // gone and out of reach are one: the client gets a new token
 	}
-	return strings.Split(g.groups, ","), nil
+	return g.groups, nil
 }
 
 // userGroups are the groups that a token of the user stands for.
