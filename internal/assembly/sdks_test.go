@@ -180,8 +180,8 @@ func (s *sdkSite) steps(hows ...string) []step {
 	return all
 }
 
-// told is what a client says of a step.
-type told struct {
+// sdkResult is what a client says of a step.
+type sdkResult struct {
 	Version, Name, Error, Lacks, Checksum, Kind, ETag string
 }
 
@@ -204,9 +204,9 @@ func (s *sdkSite) check(t *testing.T, steps []step, dir, program string, args ..
 	if err != nil {
 		t.Fatalf("%s: %v\n%s%s", program, err, tail(string(out)), tail(diag.String()))
 	}
-	said := map[string]told{}
+	said := map[string]sdkResult{}
 	for line := range strings.Lines(string(out)) {
-		var o told
+		var o sdkResult
 		if err := json.Unmarshal([]byte(line), &o); err != nil {
 			t.Fatalf("%s says %q: %v", program, line, err)
 		}
@@ -257,7 +257,7 @@ func (s *sdkSite) compare(t *testing.T, st step) {
 }
 
 // compareChecksum compares the checksum that the object has with that of the file. It has to have the one that was asked for.
-func (s *sdkSite) compareChecksum(t *testing.T, st step, o told) {
+func (s *sdkSite) compareChecksum(t *testing.T, st step, o sdkResult) {
 	t.Helper()
 	name, value, ok := strings.Cut(o.Checksum, "=")
 	if st.Algorithm != "" && name != st.Algorithm {

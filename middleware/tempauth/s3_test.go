@@ -28,6 +28,7 @@ func TestSignedForS3(t *testing.T) {
 		"été:user":     {account: "été", key: "key", url: "$HOST/v1/AUTH_%C3%A9t%C3%A9"},
 		"emptykey:key": {account: "emptykey", key: noKey, url: "$HOST/v1/AUTH_emptykey"},
 	}, prefixes: []string{"AUTH_"}, log: slog.New(slog.DiscardHandler), next: app}
+	a.decide = a.authorize
 	for _, test := range []struct {
 		name, key, secret string
 		code              int
@@ -62,6 +63,7 @@ func TestWhatFollowsIsTheSameUsers(t *testing.T) {
 	var seen *request.State
 	app := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = request.From(r.Context()) })
 	a := &auth{users: map[string]user{}, prefixes: []string{"AUTH_"}, log: slog.New(slog.DiscardHandler), next: app}
+	a.decide = a.authorize
 	state := &request.State{User: "test,test:tester", S3: &request.S3{Account: "AUTH_test", AccessKey: "test:tester"}, Authorize: a.authorize}
 	r := httptest.NewRequest("GET", "/v1/AUTH_test/c", nil)
 	r.Header.Set("X-Auth-Token", "AUTH_tkunknown")
@@ -75,6 +77,7 @@ func TestKeysOfOtherFilters(t *testing.T) {
 	passed := false
 	app := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { passed = true })
 	a := &auth{users: map[string]user{}, prefixes: []string{""}, log: slog.New(slog.DiscardHandler), next: app}
+	a.decide = a.authorize
 	if signed(t, a, "nobody:x", "x"); !passed {
 		t.Error("without a prefix, an unknown key is not passed on")
 	}
