@@ -66,6 +66,10 @@ func (x *exchange) completeUpload() error {
 	if err := x.writeConditions(h, false); err != nil {
 		return err
 	}
+	doc, err := x.readCompletion()
+	if err != nil {
+		return err
+	}
 	m, err := x.multipart()
 	if err != nil {
 		return err
@@ -74,16 +78,16 @@ func (x *exchange) completeUpload() error {
 	if gone != nil && !errors.Is(gone, s3err.NoSuchUpload) {
 		return gone
 	}
-	o, err := x.readOrder(m)
+	o, err := m.order(doc)
 	if err != nil {
 		return err
 	}
 	if gone != nil {
-		doc, err := x.completedBefore(o, gone)
+		result, err := x.completedBefore(o, gone)
 		if err != nil {
 			return err
 		}
-		return x.document(doc)
+		return x.document(result)
 	}
 	if t, err := timestamp.Parse(m.header.Get("X-Timestamp")); err == nil && !t.Time().Before(x.clock.Now()) {
 		// The marker could not be deleted at the end.
@@ -95,16 +99,17 @@ func (x *exchange) completeUpload() error {
 	// The hash itself is filled in by whoever stores the manifest.
 	h.Set(meta.OverrideName("etag"), "; "+keyETag+"="+o.etag)
 	h.Set("Accept", "application/json")
-	body := o.manifest()
+	manifest := o.manifest()
 	c := call{
-		method: put, on: x.resource, header: h, body: bytes.NewReader(body), length: int64(len(body)),
+		method: put, on: x.resource, header: h, body: bytes.NewReader(manifest), length: int64(len(manifest)),
 		query: url.Values{"multipart-manifest": {"put"}, "heartbeat": {"on"}},
 	}
 	return x.carryThrough(c, o)
 }
 
-// readOrder reads what the client wants to be made of which parts.
-func (x *exchange) readOrder(m *multipart) (*order, error) {
+// readCompletion reads the document that says what is to be made of which parts. One that cannot be read is refused whether there
+// is such an upload or not.
+func (x *exchange) readCompletion() (*completion, error) {
 	plain := *x // checksums in the head are those of the object, not of this document
 	r := *x.r
 	r.Header = x.r.Header.Clone()
@@ -118,21 +123,25 @@ func (x *exchange) readOrder(m *multipart) (*order, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.order(body)
+	return parseCompletion(body)
 }
 
-// order reads the document of a completion.
-func (m *multipart) order(body []byte) (*order, error) {
+func parseCompletion(body []byte) (*completion, error) {
 	if len(body) == 0 {
 		return nil, s3err.InvalidRequest.Say("You must specify at least one part")
 	}
-	var doc completion
-	if err := parseXML(body, &doc); err != nil {
+	doc := new(completion)
+	if err := parseXML(body, doc); err != nil {
 		return nil, err
 	}
 	if len(doc.Parts) == 0 {
 		return nil, s3err.MalformedXML.With()
 	}
+	return doc, nil
+}
+
+// order checks the parts that the document names.
+func (m *multipart) order(doc *completion) (*order, error) {
 	sum := md5.New()
 	before := 0
 	for i := range doc.Parts {

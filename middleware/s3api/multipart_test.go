@@ -353,7 +353,11 @@ func FuzzCompletion(f *testing.F) {
 	f.Add([]byte(`<CompleteMultipartUpload xmlns="x"><Part><PartNumber>-1</PartNumber></Part></CompleteMultipartUpload>`))
 	m := &multipart{id: testUpload, marker: resource{bucket: "b+segments", key: "k/" + testUpload}}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		o, err := m.order(body)
+		doc, err := parseCompletion(body)
+		if err != nil {
+			return
+		}
+		o, err := m.order(doc)
 		if err != nil {
 			return
 		}

@@ -52,7 +52,7 @@ func (x *exchange) listVersions() error {
 		q.Set("versions", "true")
 	}
 	key, id := x.query.get("key-marker"), x.query.get("version-id-marker")
-	if x.query.has("version-id-marker") && key == "" {
+	if x.query.has("version-id-marker") && !x.query.has("key-marker") {
 		return s3err.InvalidArgument.Say("A version-id marker cannot be specified without a key marker.",
 			"ArgumentName", "version-id-marker", "ArgumentValue", id)
 	}
