@@ -66,10 +66,6 @@ func (x *exchange) completeUpload() error {
 	if err := x.writeConditions(h, false); err != nil {
 		return err
 	}
-	doc, err := x.readCompletion()
-	if err != nil {
-		return err
-	}
 	m, err := x.multipart()
 	if err != nil {
 		return err
@@ -77,6 +73,13 @@ func (x *exchange) completeUpload() error {
 	gone := x.locate(m, false)
 	if gone != nil && !errors.Is(gone, s3err.NoSuchUpload) {
 		return gone
+	}
+	doc, err := x.readCompletion()
+	switch {
+	case err != nil && gone != nil:
+		return gone // where there is no upload, it does not matter of which parts it was to be made
+	case err != nil:
+		return err
 	}
 	o, err := m.order(doc)
 	if err != nil {
@@ -107,8 +110,7 @@ func (x *exchange) completeUpload() error {
 	return x.carryThrough(c, o)
 }
 
-// readCompletion reads the document that says what is to be made of which parts. One that cannot be read is refused whether there
-// is such an upload or not.
+// readCompletion reads the document that says what is to be made of which parts.
 func (x *exchange) readCompletion() (*completion, error) {
 	plain := *x // checksums in the head are those of the object, not of this document
 	r := *x.r
