@@ -156,7 +156,15 @@ func (p *Page) Attach(selector string, files ...string) {
 // Text gives the text, as people see it, of the first element that the selector finds, which is waited for.
 func (p *Page) Text(selector string) string {
 	p.t.Helper()
-	return run(p, "text of "+selector, chromedp.Text(chromedp.CSS(selector)))
+	quoted, err := json.Marshal(selector)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	// By a script and not by an element's id: another page may come in between, and know nothing of that.
+	return Eval[string](p, fmt.Sprintf(`new Promise(done => {
+		const look = () => { const e = document.querySelector(%s); e ? done(e.innerText) : setTimeout(look, 20); };
+		look();
+	})`, quoted))
 }
 
 // Texts gives the text of every element that the selector finds now: none is an empty list.
