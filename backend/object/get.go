@@ -15,6 +15,7 @@ import (
 
 	"github.com/apus-storage/apus/backend/store"
 	"github.com/apus-storage/apus/internal/conditional"
+	"github.com/apus-storage/apus/internal/headname"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/ranges"
 	"github.com/apus-storage/apus/internal/reply"
@@ -39,7 +40,7 @@ func (s *Server) get(c *call) error {
 	}
 	defer f.Close()
 	info := f.Info()
-	s.describe(c.w.Header(), info)
+	s.describe(c, info)
 	entity := conditional.Entity{ETag: info.ETag, LastModified: info.Timestamp.LastModified()}
 	if isAt := c.r.Header.Get("X-Backend-Etag-Is-At"); isAt != "" {
 		if etag, ok := conditional.AlternativeETag(isAt, lookup(info.Metadata)); ok {
@@ -79,7 +80,8 @@ func lookup(md store.Metadata) func(string) (string, bool) {
 }
 
 // describe sets the headers that tell of an object.
-func (s *Server) describe(h http.Header, info *store.Info) {
+func (s *Server) describe(c *call, info *store.Info) {
+	h := c.w.Header()
 	// One array for all values: a header map wants a slice for each.
 	values := make([]string, 0, len(info.Metadata)+8)
 	set := func(name, value string) {
@@ -91,10 +93,15 @@ func (s *Server) describe(h http.Header, info *store.Info) {
 		contentType = "application/octet-stream"
 	}
 	set("Content-Type", contentType)
+	unusual := false
 	for _, item := range info.Metadata {
 		if s.isShown(item.Key) {
 			set(http.CanonicalHeaderKey(item.Key), item.Value)
+			unusual = unusual || strings.IndexByte(item.Key, '=') >= 0
 		}
+	}
+	if unusual {
+		headname.Send(c.r, h)
 	}
 	set("Etag", `"`+info.ETag+`"`)
 	set("Last-Modified", info.Timestamp.LastModified().Format(http.TimeFormat))

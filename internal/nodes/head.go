@@ -29,7 +29,7 @@ func appendHead(b []byte, r *http.Request, length int64) ([]byte, error) {
 		case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection":
 			continue // said here, and not twice
 		}
-		if !isToken(name) {
+		if !isName(name) {
 			return b, fmt.Errorf("header name %q is none", name)
 		}
 		for _, v := range values {
@@ -55,7 +55,18 @@ func appendHead(b []byte, r *http.Request, length int64) ([]byte, error) {
 	return append(b, "\r\n\r\n"...), nil
 }
 
-// isToken says whether s is a token of RFC 9110 5.6.2: a method, or a header's name.
+// isName says whether s can be a header's name among Swift's servers: a token, or one with equals signs, as package headname
+// tells of.
+func isName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !tokenBytes[s[i]] && s[i] != '=' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isToken says whether s is a token of RFC 9110 5.6.2: a method.
 func isToken(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if !tokenBytes[s[i]] {

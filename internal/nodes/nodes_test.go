@@ -1,16 +1,26 @@
 package nodes
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
+	"github.com/apus-storage/apus/internal/constraint"
 	"github.com/apus-storage/apus/internal/nodes/nodestest"
+	"github.com/apus-storage/apus/internal/serve"
 )
 
 func TestTCP(t *testing.T) {
 	nodestest.Run(t, func(t *testing.T, h http.Handler) (http.RoundTripper, string) {
-		s := httptest.NewServer(h)
+		as := serve.Defaults()
+		s := httptest.NewUnstartedServer(nil)
+		l, err := as.Wrap(s.Listener)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Listener, s.Config = l, as.Server(serve.Bound(constraint.Default(), h), slog.New(slog.DiscardHandler))
+		s.Start()
 		tr := NewTCP(TCPOptions{})
 		t.Cleanup(func() { tr.CloseIdleConnections(); s.Close() })
 		return tr, s.Listener.Addr().String()

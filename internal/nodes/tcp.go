@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apus-storage/apus/internal/headname"
 )
 
 // TCPOptions tune the transport to nodes in other processes.
@@ -219,6 +221,7 @@ type conn struct {
 
 	allowed int64 // how much may still be read of a head
 	got     bool  // something has been read for this request
+	names   headname.Swapper
 
 	cancelled atomic.Bool
 	unwatch   func() bool // stops the watch over the request's context; nil if that does not end
@@ -248,7 +251,7 @@ func newConn(t *TCP, addr string, nc net.Conn) (*conn, error) {
 	return c, nil
 }
 
-// headReader is the connection as the parser reads it: bounded while it reads a head.
+// headReader is the connection as the parser reads it: bounded while it reads a head, whose names are such as it takes.
 type headReader conn
 
 // Read reads from the node.
@@ -258,6 +261,7 @@ func (h *headReader) Read(p []byte) (int, error) {
 	}
 	n, err := h.tcp.Read(p)
 	h.got = h.got || n > 0
+	h.names.Swap(p[:n])
 	if h.allowed != unbounded {
 		h.allowed -= int64(n)
 	}
@@ -281,6 +285,7 @@ func (c *conn) close() {
 func (c *conn) exchange(r *http.Request) (*http.Response, error) {
 	c.got, c.unwatch, c.upload = false, nil, nil
 	c.cancelled.Store(false)
+	c.names.BeginRead(true)
 	ctx := r.Context()
 	if ctx.Done() != nil {
 		c.unwatch = context.AfterFunc(ctx, c.cutNow)
@@ -292,6 +297,9 @@ func (c *conn) exchange(r *http.Request) (*http.Response, error) {
 	for {
 		c.allowed = maxHead
 		resp, err := http.ReadResponse(c.r, r)
+		if err == nil && c.names.Swapped() {
+			headname.Restore(resp.Header)
+		}
 		switch {
 		case err != nil:
 			return nil, c.failure(err)

@@ -24,8 +24,14 @@ type hostReader struct {
 
 // onState tells a connection that its next request is about to be read.
 func onState(c net.Conn, state http.ConnState) {
-	if p, ok := c.(*patientConn); ok && (state == http.StateNew || state == http.StateIdle) {
+	if state != http.StateNew && state != http.StateIdle {
+		return
+	}
+	if p, ok := c.(*patientConn); ok {
 		p.host.inHead.Store(true)
+	}
+	if n := names(c); n != nil {
+		n.Begin()
 	}
 }
 

@@ -29,7 +29,7 @@ func TestHostsOfAnyBytes(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%q %q", r.Host, body)
 	}))
-	wrapped, err := c.wrap(l)
+	wrapped, err := c.Wrap(l)
 	if err != nil {
 		t.Fatal(err)
 	}

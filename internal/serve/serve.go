@@ -22,6 +22,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/constraint"
+	"github.com/apus-storage/apus/internal/headname"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
 )
@@ -119,7 +120,7 @@ func (c *Config) Listen(ctx context.Context) (net.Listener, error) {
 	for {
 		l, err := lc.Listen(ctx, "tcp", c.Address())
 		if err == nil {
-			return c.wrap(l)
+			return c.Wrap(l)
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
 			return nil, fmt.Errorf("listen on %s: %w", c.Address(), err)
@@ -132,7 +133,9 @@ func (c *Config) Listen(ctx context.Context) (net.Listener, error) {
 	}
 }
 
-func (c *Config) wrap(l net.Listener) (net.Listener, error) {
+// Wrap gives the connections of l what a server of this configuration needs of them.
+func (c *Config) Wrap(l net.Listener) (net.Listener, error) {
+	l = named{l}
 	if c.CutStalled {
 		l = patience{l, c.ClientTimeout.Duration}
 	}
@@ -162,8 +165,11 @@ func (c *Config) Server(h http.Handler, log *slog.Logger) *http.Server {
 		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ConnState: onState,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if n := names(c); n != nil {
+				ctx = headname.NewContext(ctx, n)
+			}
 			if p, ok := c.(*patientConn); ok {
-				return context.WithValue(ctx, connKey{}, p)
+				ctx = context.WithValue(ctx, connKey{}, p)
 			}
 			return ctx
 		},
@@ -225,6 +231,7 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 			if c := r.Header["Connection"]; len(c) == 1 && strings.EqualFold(c[0], "keep-alive") {
 				w.Header()["Connection"] = c
 			}
+			headname.Received(r)
 			hyphens(r.Header)
 			if n > len(r.Header) {
 				join(r.Header)

@@ -185,6 +185,9 @@ func (c *Cluster) startProxy(path string) (front, error) {
 	if err != nil {
 		return front{}, err
 	}
+	if l, err = setup.Server.Wrap(l); err != nil {
+		return front{}, err
+	}
 	s := setup.Server.Server(proxy, c.options.Log)
 	done := make(chan struct{})
 	go func() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -24,6 +23,7 @@ import (
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/disk"
 	"github.com/apus-storage/apus/internal/nodes"
+	"github.com/apus-storage/apus/internal/serve"
 )
 
 // A Node is one device with account, container and object servers of its own.
@@ -258,16 +258,17 @@ func (n *Node) listen(service int) error {
 		return err
 	}
 	n.addr[service] = l.Addr().String()
-	s := &http.Server{
-		ErrorLog: slog.NewLogLogger(n.c.options.Log.Handler(), slog.LevelDebug),
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			life := n.alive()
-			if life == nil {
-				panic(http.ErrAbortHandler)
-			}
-			life.handlers[service].ServeHTTP(w, r)
-		}),
+	as := serve.Defaults()
+	if l, err = as.Wrap(l); err != nil {
+		return err
 	}
+	s := as.Server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		life := n.alive()
+		if life == nil {
+			panic(http.ErrAbortHandler)
+		}
+		serve.Bound(n.c.Conf.Limits, life.handlers[service]).ServeHTTP(w, r)
+	}), n.c.options.Log)
 	n.listening = append(n.listening, s)
 	go func() { _ = s.Serve(l) }() // ends with Close
 	return nil

@@ -29,6 +29,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/clock"
+	"github.com/apus-storage/apus/internal/headname"
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/respw"
 	"github.com/apus-storage/apus/middleware"
@@ -59,7 +60,7 @@ type filter struct {
 func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := f.newID(r.Header.Get("X-Trans-Id-Extra"))
 	request.From(r.Context()).TransID = id
-	a := &answer{id: [1]string{id}}
+	a := &answer{id: [1]string{id}, r: r}
 	a.out.Begin(w, a)
 	defer f.recover(a, r)
 	f.next.ServeHTTP(&a.out, r)
@@ -140,6 +141,7 @@ func appendHex(dst []byte, n uint64, digits int) []byte {
 // An answer is one response on its way out.
 type answer struct {
 	out    respw.BodyFilter
+	r      *http.Request
 	id     [1]string // the value of both headers
 	body   exact
 	length int64
@@ -150,6 +152,7 @@ type answer struct {
 func (a *answer) ChooseBody(code int, h http.Header, dst io.Writer) io.Writer {
 	a.sent = true
 	h["X-Trans-Id"], h["X-Openstack-Request-Id"] = a.id[:], a.id[:]
+	headname.Send(a.r, h) // here, where no filter reads them any more
 	cl := h["Content-Length"]
 	if len(cl) != 1 || code == http.StatusNoContent || code == http.StatusNotModified {
 		return nil

@@ -25,6 +25,7 @@ import (
 	"github.com/apus-storage/apus/internal/constraint"
 	"github.com/apus-storage/apus/internal/disk"
 	"github.com/apus-storage/apus/internal/hashpath"
+	"github.com/apus-storage/apus/internal/headname"
 	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/policy"
@@ -121,6 +122,7 @@ type Frame struct {
 func (f *Frame) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := f.Deps.Clock.Now()
 	answer := f.serve(r)
+	headname.Send(r, answer.Header)
 	reply.Write(w, r, answer)
 	f.log(r, answer, f.Deps.Clock.Now().Sub(start))
 }

@@ -8,9 +8,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/apus-storage/apus/internal/headname"
 )
 
 // Run runs the suite. Start makes h a node and returns a transport and the address under which it reaches the node.
@@ -23,6 +26,7 @@ func Run(t *testing.T, start func(t *testing.T, h http.Handler) (rt http.RoundTr
 	t.Run("closing early cancels the node's request", func(t *testing.T) { closedEarly(t, start) })
 	t.Run("HEAD has a length and no body", func(t *testing.T) { head(t, start) })
 	t.Run("the path arrives as it was quoted", func(t *testing.T) { quoted(t, start) })
+	t.Run("names of headers may have equals signs", func(t *testing.T) { signs(t, start) })
 }
 
 type starter = func(*testing.T, http.Handler) (http.RoundTripper, string)
@@ -209,6 +213,50 @@ func quoted(t *testing.T, start starter) {
 	resp := send(t, rt, request(t, "GET", addr, "/sdb1/1/a/c/o%2F%20%3F//%C3%A9%00", nil))
 	if b, _ := io.ReadAll(resp.Body); string(b) != "/sdb1/1/a/c/o/ ?//é\x00" {
 		t.Errorf("got %q", b)
+	}
+}
+
+// signs needs a node whose connections carry such names.
+func signs(t *testing.T, start starter) {
+	const key, body = "X-Object-Meta-A=5Fb", "x\r\nA=b: c=d\r\n\r\ne=f"
+	rt, addr := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		for k, vs := range r.Header {
+			if strings.HasPrefix(k, "X-Object-Meta-") {
+				w.Header()[k] = vs
+			}
+		}
+		headname.Send(r, w.Header())
+		w.WriteHeader(201)
+		w.Write(b)
+	}))
+	for _, tc := range []struct {
+		expect string
+		header http.Header
+	}{
+		{"", http.Header{key: {"a=b|c"}}},
+		{"", http.Header{"X-Object-Meta-A|b": {"a=b|c"}}},
+		{"100-continue", http.Header{key: {"v"}, "X-Object-Meta-Plain": {"w"}, "X-Object-Meta-=3D=": {"z"}}},
+		{"100-continue", http.Header{"X-Object-Meta-Plain": {"w"}}},
+	} {
+		r := request(t, "PUT", addr, "/sdb1/1/a/c/o?x=y", strings.NewReader(body))
+		for k, vs := range tc.header {
+			r.Header[k] = vs
+		}
+		if tc.expect != "" {
+			r.Header.Set("Expect", tc.expect)
+		}
+		resp := send(t, rt, r)
+		b, err := io.ReadAll(resp.Body)
+		got := http.Header{}
+		for k, vs := range resp.Header {
+			if strings.HasPrefix(k, "X-Object-Meta-") {
+				got[k] = vs
+			}
+		}
+		if resp.StatusCode != 201 || !reflect.DeepEqual(got, tc.header) || string(b) != body || err != nil {
+			t.Errorf("sent %q: got %d, %q, body %q, %v", tc.header, resp.StatusCode, got, b, err)
+		}
 	}
 }
 
