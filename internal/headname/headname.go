@@ -68,9 +68,33 @@ func (s *Swapper) Swapped() bool { return s.swapped }
 
 // Swap changes the next bytes of the message in their place.
 func (s *Swapper) Swap(p []byte) {
-	for len(p) > 0 && s.at != outside {
-		p = p[s.step(p):]
+	if s.at == leading && s.nothing(p) {
+		s.at = outside
+		return
 	}
+	for len(p) > 0 && s.at != outside {
+		switch s.at {
+		case name: // most of it is these two
+			p = p[s.name(p):]
+		case value:
+			p = p[s.line(p):]
+		default:
+			p = p[s.step(p):]
+		}
+	}
+}
+
+var emptyLine = []byte("\r\n\r\n")
+
+// nothing says that p begins with a whole head in which there is nothing to change, which is how nearly all of them come. If
+// the head ends before the empty line that is found, the better.
+func (s *Swapper) nothing(p []byte) bool {
+	const version = len("HTTP/1.1")
+	if len(p) <= version+1 || p[0] <= ' ' || s.response && (p[version] != ' ' || p[version+1] < '2') {
+		return false
+	}
+	end := bytes.Index(p, emptyLine)
+	return end >= 0 && bytes.IndexByte(p[:end], s.from) < 0
 }
 
 // step passes over some bytes; none only if it has got to another place.
@@ -94,10 +118,8 @@ func (s *Swapper) step(p []byte) int {
 		}
 		s.at = name // net/http is going to refuse it
 		return 0
-	case name:
-		return s.name(p)
 	}
-	return s.line(p)
+	panic("headname: no such place")
 }
 
 // line passes to the next line.
@@ -181,20 +203,25 @@ func (s *Swapper) lineStart(c byte) int {
 	return 0
 }
 
+// name changes a name, or what there is of it.
 func (s *Swapper) name(p []byte) int {
-	for i, c := range p {
-		switch c {
-		case s.from:
-			p[i], s.swapped = s.to, true
-		case ':':
-			s.at = value
-			return i + 1
-		case '\n':
-			s.at = lineStart
-			return i + 1
-		}
+	n := bytes.IndexByte(p, ':') + 1
+	if n == 0 {
+		n = len(p)
+	} else {
+		s.at = value
 	}
-	return len(p)
+	if end := bytes.IndexByte(p[:n], '\n') + 1; end > 0 {
+		n, s.at = end, lineStart // a line without a colon, which net/http refuses
+	}
+	for rest := p[:n]; ; s.swapped = true {
+		i := bytes.IndexByte(rest, s.from)
+		if i < 0 {
+			return n
+		}
+		rest[i] = s.to
+		rest = rest[i+1:]
+	}
 }
 
 // end is behind a head; behind an interim one there is the next.
