@@ -22,6 +22,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/apus-storage/apus/internal/headname"
 	"github.com/apus-storage/apus/internal/sigv4"
 )
 
@@ -208,7 +209,9 @@ func (p *player) send(method string, request []byte) (response, error) {
 	}
 	// A server may refuse without reading everything: what it said can still be read, so a failed write is no failure.
 	_, _ = conn.Write(request)
-	br := bufio.NewReader(conn)
+	in := &swapped{Reader: conn}
+	in.names.BeginRead(true)
+	br := bufio.NewReader(in)
 	res, err := http.ReadResponse(br, &http.Request{Method: method})
 	for err == nil && res.StatusCode == http.StatusContinue {
 		res, err = http.ReadResponse(br, &http.Request{Method: method})
@@ -219,12 +222,28 @@ func (p *player) send(method string, request []byte) (response, error) {
 		return response{}, err
 	}
 	defer res.Body.Close()
+	if in.names.Swapped() {
+		headname.Restore(res.Header)
+	}
 	body, err := io.ReadAll(res.Body)
 	cut := errors.Is(err, io.ErrUnexpectedEOF)
 	if err != nil && !cut {
 		return response{}, err
 	}
 	return response{status: res.StatusCode, header: res.Header, body: body, cut: cut}, nil
+}
+
+// swapped reads answers whose names may be such as Swift has and net/http refuses.
+type swapped struct {
+	io.Reader
+	names headname.Swapper
+}
+
+// Read reads.
+func (s *swapped) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	s.names.Swap(p[:n])
+	return n, err
 }
 
 // extract finds the value that a capture names.
