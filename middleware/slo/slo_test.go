@@ -387,7 +387,7 @@ func TestAsyncDelete(t *testing.T) {
 
 func TestAsyncDeleteMayBeForbidden(t *testing.T) {
 	s := largeStore()
-	res := middlewaretest.Do(t, middlewaretest.Build(t, Filter, "allow_async_delete = false", s), "DELETE", film+"?multipart-manifest=delete&async=on")
+	res := middlewaretest.Do(t, middlewaretest.Build(t, Filter, "allow_async_delete = false\ndelete_concurrency = 1", s), "DELETE", film+"?multipart-manifest=delete&async=on")
 	if res.Code != 200 || !strings.Contains(res.Body, "Number Deleted: 5") {
 		t.Errorf("%d %q: want a deletion at once", res.Code, res.Body)
 	}
