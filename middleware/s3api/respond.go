@@ -35,7 +35,6 @@ func (x *exchange) finish(status int) error {
 	h := x.w.Header()
 	if status == http.StatusNoContent {
 		// Swift says so here too, and tests of clients look for it. Under its usual name net/http would drop it.
-		//lint:ignore SA1008 this very spelling is meant
 		h["content-length"] = []string{"0"}
 	} else {
 		h.Set("Content-Length", "0")
