@@ -19,7 +19,8 @@
 // A field tagged secret is never shown.
 //
 // Strings, booleans, integers, floats, [Duration], [Size], [List], slices of strings, maps for keys with a star and anything with
-// UnmarshalText are understood. A number may be written as a string, as Swift's INI files have it, and a boolean as any
+// UnmarshalText are understood, and tables within the section: a struct is one table, a map of structs tables with names, a
+// slice of structs the tables of [[key]] in their order. Such a struct may have a method SetDefaults() and a Validate of its own. A number may be written as a string, as Swift's INI files have it, and a boolean as any
 // of Swift's words for it. If the struct has a method Validate() error, it is called at the end; errors made with
 // [Invalid] point at their key's line.
 //

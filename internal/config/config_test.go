@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -179,5 +180,116 @@ func TestWordsOfAList(t *testing.T) {
 		if diff := cmp.Diff(tc.want, tc.list.Words()); diff != "" {
 			t.Errorf("%s: -want +got\n%s", name, diff)
 		}
+	}
+}
+
+type store struct {
+	Endpoint string `toml:"endpoint"`
+	Key      string `toml:"key" secret:"true"`
+	Tries    int    `toml:"tries"`
+}
+
+func (s *store) SetDefaults() { s.Tries = 3 }
+
+func (s *store) Validate() error {
+	if s.Endpoint == "" {
+		return Invalid("endpoint", "is missing")
+	}
+	return nil
+}
+
+type rule struct {
+	Bucket string           `toml:"bucket"`
+	Rename map[string]store `toml:"rename"`
+}
+
+type gatewayish struct {
+	Stores map[string]store `toml:"store"`
+	Rules  []rule           `toml:"rule"`
+	Cache  store            `toml:"cache"`
+}
+
+func decodeNested(t *testing.T, text string) (gatewayish, Report, error) {
+	t.Helper()
+	f, err := Parse("p.toml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := f.Section("filter", "x")
+	var n gatewayish
+	r, err := s.Decode(&n, Section{})
+	return n, r, err
+}
+
+func TestTablesWithinASection(t *testing.T) {
+	got, report, err := decodeNested(t, `
+[filter.x.store.b]
+endpoint = "http://b"
+key = "hidden"
+[filter.x.store.a]
+endpoint = "http://a"
+tries = 1
+[[filter.x.rule]]
+bucket = "first"
+[[filter.x.rule]]
+bucket = "second"
+[filter.x.rule.rename.r]
+endpoint = "http://r"
+[filter.x.cache]
+endpoint = "http://c"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := gatewayish{
+		Stores: map[string]store{"b": {"http://b", "hidden", 3}, "a": {"http://a", "", 1}},
+		Rules:  []rule{{Bucket: "first"}, {Bucket: "second", Rename: map[string]store{"r": {"http://r", "", 3}}}},
+		Cache:  store{"http://c", "", 3},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("decoded (-want +got):\n%s", d)
+	}
+	var lines []string
+	for _, o := range report.Options {
+		lines = append(lines, o.Key+" = "+o.Value+" "+o.Source)
+	}
+	for _, want := range []string{`store.b.key = "(secret)" p.toml:4`, `store.a.tries = 1 p.toml:7`, `store.b.tries = 3 default`,
+		`rule[2].bucket = "second" p.toml:11`, `rule[2].rename.r.endpoint = "http://r" p.toml:13`, `cache.endpoint = "http://c" p.toml:15`} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("the report lacks %s; it has\n%s", want, strings.Join(lines, "\n"))
+		}
+	}
+}
+
+func TestFaultsInTablesWithinASectionHaveTheirLines(t *testing.T) {
+	_, _, err := decodeNested(t, `
+[filter.x.store.a]
+endpint = "http://a"
+[[filter.x.rule]]
+bucket = "one"
+[[filter.x.rule]]
+bucket = true
+[filter.x.store.c]
+tries = 4
+[filter.x]
+cache = 5
+`)
+	for _, want := range []string{
+		"p.toml:3: filter.x.store.a.endpint: unknown key; did you mean endpoint?",
+		"p.toml:7: filter.x.rule[2].bucket: want a string, have the boolean true",
+		"p.toml:8: filter.x.store.c.endpoint: is missing",
+		"p.toml:11: filter.x.cache: want a table, have the number 5",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("missing %q in\n%v", want, err)
+		}
+	}
+	_, _, err = decodeNested(t, "[filter.x]\nstore = 3\n")
+	if err == nil || !strings.Contains(err.Error(), "p.toml:2: filter.x.store: want tables with names, [filter.x.store.NAME], have the number 3") {
+		t.Errorf("got %v", err)
+	}
+	_, _, err = decodeNested(t, "[filter.x.rule]\nbucket = 'one'\n")
+	if err == nil || !strings.Contains(err.Error(), "p.toml:1: filter.x.rule: want tables with [[rule]] before each, have a table") {
+		t.Errorf("got %v", err)
 	}
 }

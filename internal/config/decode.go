@@ -85,7 +85,7 @@ func (s Section) Decode(into any, shared Section, ignore ...string) (Report, err
 			d.unknown(key)
 		}
 	}
-	for name := range s.values {
+	for _, name := range slices.Sorted(maps.Keys(s.values)) {
 		if _, table := s.values[name].(map[string]any); table && !slices.Contains(ignore, name) && d.find(name) == nil {
 			d.errs = append(d.errs, s.Errorf(name, "no such table is known here"))
 		}
@@ -105,6 +105,7 @@ type field struct {
 	secret bool   // not to be shown
 	value  reflect.Value
 	source map[string]string // key -> file:line of what was set
+	nested []Option          // of the tables that the field holds
 }
 
 type decoder struct {
@@ -190,7 +191,14 @@ func (d *decoder) apply(s Section, shared bool) {
 			d.report.Shared[key] = struct{}{}
 		}
 		f.source[key] = s.place(key)
-		if err := f.set(key, s.values[key]); err != nil {
+		set := f.set
+		if kind, _ := nests(f.value.Type()); kind != flat {
+			if shared {
+				continue // tables are of one section alone
+			}
+			set = func(_ string, raw any) error { return d.nest(f, raw) }
+		}
+		if err := set(key, s.values[key]); err != nil {
 			d.errs = append(d.errs, s.Errorf(key, "%v", err))
 		}
 	}
@@ -381,6 +389,10 @@ func kindOf(raw any) string {
 func (f *field) describe(r *Report) {
 	if f.value.Type() == sectionMap {
 		return // its owner reports it
+	}
+	if kind, _ := nests(f.value.Type()); kind != flat {
+		r.Options = append(r.Options, f.nested...)
+		return
 	}
 	if strings.Contains(f.key, "*") {
 		for _, k := range sortedMapKeys(f.value) {

@@ -15,27 +15,24 @@ func (l lineIndex) of(path []string) int { return l[strings.Join(path, keySep)] 
 func indexLines(text string) lineIndex {
 	index := lineIndex{}
 	var table []string
+	lists := map[string]int{} // how many tables of each [[key]] there have been
 	note := func(path []string, line int) {
 		for n := 1; n <= len(path); n++ {
-			k := strings.Join(path[:n], keySep)
-			if _, ok := index[k]; !ok {
-				index[k] = line
-			}
+			noteOnce(index, path[:n], line)
 		}
 	}
 	s := scanner{text: text, line: 1}
 	for s.skipBlank() {
 		start := s.line
 		if s.peek() == '[' {
+			brackets := 0
 			for s.peek() == '[' {
 				s.pos++
+				brackets++
 			}
-			table = s.key()
+			table = placed(s.key(), lists, brackets == 2, func(path []string) { noteOnce(index, path, start) })
 			// A sub-table's header says where that table is, not where its parents are.
-			k := strings.Join(table, keySep)
-			if _, ok := index[k]; !ok {
-				index[k] = start
-			}
+			noteOnce(index, table, start)
 			s.skipLine()
 			continue
 		}
@@ -44,6 +41,31 @@ func indexLines(text string) lineIndex {
 		s.skipValue()
 	}
 	return index
+}
+
+func noteOnce(index lineIndex, path []string, line int) {
+	k := strings.Join(path, keySep)
+	if _, ok := index[k]; !ok {
+		index[k] = line
+	}
+}
+
+// placed is the path of a table's header with the number of each list that it is in, as listKey has it. One of [[key]] is the next
+// of its list.
+func placed(header []string, lists map[string]int, next bool, note func(path []string)) []string {
+	path := make([]string, 0, len(header))
+	for i, name := range header {
+		path = append(path, name)
+		k := strings.Join(path, keySep)
+		if next && i == len(header)-1 {
+			lists[k]++
+			note(path)
+		}
+		if n := lists[k]; n > 0 {
+			path[i] = listKey(name, n)
+		}
+	}
+	return path
 }
 
 type scanner struct {
