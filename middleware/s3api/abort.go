@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // abortUpload ends an upload without an object.

@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"github.com/apus-storage/apus/internal/lookup"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // An aclMode is how buckets and objects say who may do what. There is Swift's way: containers have lists, which the auth

@@ -8,9 +8,9 @@ import (
 	"github.com/apus-storage/apus/internal/lookup"
 	"github.com/apus-storage/apus/internal/reply"
 	"github.com/apus-storage/apus/internal/request"
+	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/subreq"
 	"github.com/apus-storage/apus/middleware/s3api/s3acl"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
 )
 
 // grantACL is S3's way: buckets and objects have owners and grants, in system metadata, and this filter decides. Swift's own

@@ -8,7 +8,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/acl"
 	"github.com/apus-storage/apus/internal/lookup"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // plainACL is Swift's way. Only some canned ACLs can be said with it.

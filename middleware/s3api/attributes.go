@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // A checksum that a client sends is kept with the object in system metadata of its own name (sysmetaChecksum). OpenStack

@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/request"
+	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/sigv2"
 	"github.com/apus-storage/apus/internal/sigv4"
 	"github.com/apus-storage/apus/internal/subreq"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
 )
 
 // A signature is what a request says of who signed it, in either version.

@@ -15,8 +15,8 @@ import (
 	"github.com/apus-storage/apus/internal/awserr"
 	"github.com/apus-storage/apus/internal/checked"
 	"github.com/apus-storage/apus/internal/checksum"
+	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/sigv4"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
 	"github.com/apus-storage/apus/middleware/s3api/s3xml"
 )
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/meta"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // headBucket says whether the bucket is there.

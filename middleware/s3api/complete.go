@@ -17,8 +17,8 @@ import (
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/checksum"
 	"github.com/apus-storage/apus/internal/meta"
+	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/timestamp"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
 )
 
 // The documents of a completion.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/apus-storage/apus/internal/checksum"
 	"github.com/apus-storage/apus/internal/request"
+	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/subreq"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
 	"github.com/apus-storage/apus/middleware/s3api/s3xml"
 )
 

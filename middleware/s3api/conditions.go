@@ -9,7 +9,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/meta"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // Headers with which a filter makes a write conditional, atomically: see docs/conditional-writes.md.

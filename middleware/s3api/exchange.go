@@ -11,8 +11,8 @@ import (
 	"github.com/apus-storage/apus/internal/lookup"
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/respw"
+	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/subreq"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
 )
 
 // An exchange is one S3 request and its answer.

@@ -10,10 +10,10 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/request"
+	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/sigv2"
 	"github.com/apus-storage/apus/internal/sigv4"
 	"github.com/apus-storage/apus/middleware/s3api/postpolicy"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
 )
 
 // The bounds of what comes before a form's file. The first is AWS's, of the fields' names and values; the second is of all

@@ -9,7 +9,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/checksum"
 	"github.com/apus-storage/apus/internal/meta"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // Names of what this filter keeps in system metadata; with the prefix they are those of OpenStack Swift's s3api, but for

@@ -10,7 +10,7 @@ import (
 	"sync"
 
 	"github.com/apus-storage/apus/internal/listing"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // The document that lists the parts of an upload.

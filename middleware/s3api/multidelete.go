@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // The documents.

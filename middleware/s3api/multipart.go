@@ -11,7 +11,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/checksum"
 	"github.com/apus-storage/apus/internal/lookup"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // What belongs to multipart uploads of a bucket is in a container of its own, {bucket}+segments:

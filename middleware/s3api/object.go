@@ -12,7 +12,7 @@ import (
 	"github.com/apus-storage/apus/internal/ranges"
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/respw"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // getObject streams the object, or a part of it.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // permission is what an S3 ACL grants. The words are those of ACLs.

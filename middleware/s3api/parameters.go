@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/checksum"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // A verdict is what becomes of a header or parameter.

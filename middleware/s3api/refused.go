@@ -3,7 +3,7 @@ package s3api
 import (
 	"encoding/xml"
 
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // refusedOperations are those that are not there. Where AWS answers that nothing is configured, GET does so too, since SDKs

@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/sigv2"
 	"github.com/apus-storage/apus/internal/sigv4"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
 )
 
 // signed says whether a request is one for S3: it has a signature, or what is meant to be one. Any Authorization is, but on

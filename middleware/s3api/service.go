@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/listing"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // maxBuckets is how many buckets one answer lists at most.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/reply"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // segmentsSuffix ends the names of containers that hold the parts of multipart uploads.

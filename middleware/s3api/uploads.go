@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/listing"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // The document that lists uploads under way.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 
 	"github.com/apus-storage/apus/internal/listing"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // The document that lists versions. Versions and delete markers stand in the order of the listing.

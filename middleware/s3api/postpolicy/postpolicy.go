@@ -26,7 +26,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 // A Policy is what a form may say. It does not change.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
+	"github.com/apus-storage/apus/internal/s3err"
 )
 
 var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/middleware/s3api/s3acl"
-	"github.com/apus-storage/apus/middleware/s3api/s3err"
 )
 
 func TestStoredForm(t *testing.T) {
