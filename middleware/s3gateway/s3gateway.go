@@ -93,8 +93,6 @@ type Config struct {
 	Identities map[string]gate.Config `toml:"identity"`
 	// Which buckets are where. The first route that fits a request counts.
 	Routes []route.Config `toml:"route"`
-	// Functions of the operator's, by name.
-	Callables map[string]callable.Config `toml:"callable"`
 }
 
 // Validate names options that cannot be used.
@@ -109,7 +107,7 @@ func (c *Config) Validate() error {
 		{c.HealthPath == "" || c.HealthPath[0] == '/' && len(c.HealthPath) > 1, "health_path", "must be a path such as /healthz"},
 		{c.UnhealthyStatus >= 400 && c.UnhealthyStatus < 600, "unhealthy_status", "must be from 400 to 599"},
 		{len(c.Routes) > 0, "route", "there is none, so the gateway would lead nowhere; write [[filter.s3gateway.route]]"},
-		{len(c.Identities) > 0 || len(c.Callables) > 0, "identity", "there is none, so nobody could ask"},
+		{len(c.Identities) > 0, "identity", "there is none, so nobody could ask"},
 	} {
 		if !check.ok {
 			errs = append(errs, config.Invalid(check.key, "%s", check.want))
@@ -190,11 +188,8 @@ func build(host middleware.Host, c Config, functions map[string]callable.Functio
 
 // assemble makes the parts of the gateway.
 func (f *filter) assemble(host middleware.Host, functions map[string]callable.Functions, closers *[]func() error) error {
-	called, closeCalled, err := callable.Build(f.config.Callables, functions, callable.Deps{Clock: host.Clock, Log: host.Log})
-	if err != nil {
-		return err
-	}
-	*closers = append(*closers, closeCalled)
+	var err error
+	called := functions
 	f.stores = make(map[string]*upstream.Upstream, len(f.config.Upstreams))
 	for _, name := range slices.Sorted(maps.Keys(f.config.Upstreams)) {
 		u, err := upstream.New(name, f.config.Upstreams[name], upstream.Deps{Clock: host.Clock, Log: host.Log, Metrics: host.Metrics, Functions: called})
