@@ -54,7 +54,7 @@ func (o *Operation) service(ps params) {
 	switch o.Method {
 	case http.MethodGet:
 		o.All = List
-		if ps.has(unknown) || ps.has(bucketFacts) {
+		if ps.has(unknown) || ps.has(facts) || ps.has(bucketFacts) {
 			o.All = List | Read
 		}
 	case http.MethodHead, http.MethodOptions:
@@ -99,12 +99,12 @@ func (o *Operation) readBucket(ps params) {
 		return
 	}
 	o.Any = 0
-	facts, others := ps.has(bucketFacts), ps.has(unknown) || ps.has(objectFacts)
-	if facts || others {
+	known, others := ps.has(facts) || ps.has(bucketFacts), ps.has(unknown) || ps.has(objectFacts)
+	if known || others {
 		o.All |= Read
 		o.Bucket = true
 	}
-	if !facts || others || ps.has(lists) || ps.has(listing) {
+	if !known || others || ps.has(lists) || ps.has(listing) {
 		o.All |= List
 		o.Listing = true
 		if p := ps.get("prefix"); p != nil {
@@ -114,14 +114,13 @@ func (o *Operation) readBucket(ps params) {
 }
 
 func (o *Operation) ofObject(ps params) {
+	reads := o.Method == http.MethodGet || o.Method == http.MethodHead
 	switch o.Method {
-	case http.MethodGet:
+	case http.MethodGet, http.MethodHead:
 		o.All = Read
-		if ps.get("uploadId") != nil && ps.only("uploadId", "max-parts", "part-number-marker", "encoding-type") {
+		if o.Method == http.MethodGet && ps.get("uploadId") != nil && ps.only("uploadId", "max-parts", "part-number-marker", "encoding-type") {
 			o.All, o.Any = 0, Read|List
 		}
-	case http.MethodHead:
-		o.All = Read
 	case http.MethodOptions:
 		o.Any = everything
 	case http.MethodPut, http.MethodDelete:
@@ -138,6 +137,15 @@ func (o *Operation) ofObject(ps params) {
 	default:
 		o.All = everything
 	}
+	// Some stores, Swift among them, do to the bucket what a sub-resource of buckets says, though a key is given.
+	initiates := o.Method == http.MethodPost && ps.get("versions") == nil
+	if ps.has(bucketFacts) || ps.has(lists) && !initiates {
+		o.Bucket = true
+		o.Deletes = o.Method == http.MethodPost && ps.get("delete") != nil
+		if reads {
+			o.All, o.Any = Read|List, 0
+		}
+	}
 }
 
 // permits says whether an identity's rights cover an operation, but for keys that its body names.
@@ -151,12 +159,12 @@ func (id *Identity) permits(o *Operation) error {
 	}
 	if id.Limited() && t.Bucket != "" {
 		switch {
+		case o.Bucket:
+			return denied("identity %s has prefixes, and this is about the bucket", id.Name)
 		case t.Key != "":
 			if !id.holds(t.Key) {
 				return denied("the key is outside of the prefixes of identity %s", id.Name)
 			}
-		case o.Bucket:
-			return denied("identity %s has prefixes, and this is about the bucket", id.Name)
 		case o.Listing && !id.holds(o.Prefix):
 			return denied("what is listed is outside of the prefixes of identity %s", id.Name)
 		}

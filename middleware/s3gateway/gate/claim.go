@@ -105,7 +105,7 @@ func (c *Claim) parse(r *http.Request, t route.Target) error {
 func (c *Claim) signedByV2() error {
 	for i := range c.params {
 		p := &c.params[i]
-		steers := p.kind == bucketFacts || p.kind == objectFacts || p.kind == lists || p.kind == unknown
+		steers := p.kind == facts || p.kind == bucketFacts || p.kind == objectFacts || p.kind == lists || p.kind == unknown
 		if steers && !slices.Contains(v2Signs, p.name) {
 			return s3err.AccessDenied.Say("There were query parameters present in the request which version 2 does not sign", "ParametersNotSigned", p.name)
 		}

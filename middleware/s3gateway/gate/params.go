@@ -24,8 +24,9 @@ const (
 	signature2       // belongs to version 2
 	listing          // of a listing
 	lists            // makes a request of a bucket a listing of something else
-	bucketFacts      // reads or writes a bucket's configuration, or an object's
-	objectFacts      // concerns objects alone
+	facts            // reads or writes a fact of a bucket or of an object
+	bucketFacts      // of buckets alone
+	objectFacts      // of objects alone
 )
 
 // kinds are the parameters that are known, in lower case, as AWS writes them.
@@ -37,7 +38,8 @@ var kinds = makeKinds(map[kind]string{
 	listing: "list-type prefix delimiter marker max-keys start-after continuation-token encoding-type fetch-owner key-marker " +
 		"version-id-marker upload-id-marker max-uploads",
 	lists: "versions uploads",
-	bucketFacts: "acl policy policyStatus location versioning lifecycle cors tagging website logging notification requestPayment " +
+	facts: "acl tagging",
+	bucketFacts: "policy policyStatus location versioning lifecycle cors website logging notification requestPayment " +
 		"replication encryption object-lock publicAccessBlock ownershipControls accelerate analytics inventory metrics " +
 		"intelligent-tiering id delete session metadataConfiguration metadataTable abac",
 	objectFacts: "uploadId partNumber versionId attributes legal-hold retention restore select select-type torrent max-parts " +

@@ -49,6 +49,7 @@ var (
 	errClosed   = errors.New("the gateway is being closed")
 	errDetached = errors.New("the request has ended")
 	errLength   = errors.New("the body has another length than was said")
+	errBearer   = errors.New("with a bearer token no URL can be signed")
 )
 
 // kindOf tells the causes of failure apart. The context is that of who asked.
