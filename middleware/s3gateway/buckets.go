@@ -46,7 +46,7 @@ func (x *exchange) listBuckets() error {
 		return s3err.MethodNotAllowed.With("Method", x.r.Method, "ResourceType", "SERVICE")
 	}
 	for name := range x.query {
-		if !slices.Contains([]string{"max-buckets", "continuation-token", "prefix", "bucket-region", "x-id"}, name) && !strings.HasPrefix(name, "X-Amz-") {
+		if !slices.Contains([]string{"max-buckets", "continuation-token", "prefix", "bucket-region", "x-id"}, name) {
 			return s3err.NotImplemented.Say("This listing of buckets is not implemented.", "Parameter", name)
 		}
 	}

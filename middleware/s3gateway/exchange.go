@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/apus-storage/apus/internal/request"
@@ -56,10 +57,6 @@ func (f *filter) handle(w http.ResponseWriter, r *http.Request) bool {
 }
 
 func (x *exchange) serve() error {
-	var err error
-	if x.query, err = url.ParseQuery(x.r.URL.RawQuery); err != nil {
-		return s3err.InvalidURI.With("URI", x.r.URL.Path).Because(err)
-	}
 	if err := x.admit(); err != nil {
 		return err
 	}
@@ -88,6 +85,9 @@ func (x *exchange) admit() error {
 			return errNotOurs // somebody known further down asks for his own buckets
 		}
 		return x.nameRegion(err)
+	}
+	if x.query, err = url.ParseQuery(strings.ReplaceAll(claim.Query(), ";", "%3B")); err != nil {
+		return s3err.InvalidURI.With("URI", x.r.URL.Path).Because(err)
 	}
 	var options gate.Options
 	if x.way = x.find(x.target, x.r.Method, claim.Identity.Name); x.way != nil {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 
 	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/middleware/s3gateway/gate"
@@ -265,13 +264,4 @@ func (x *exchange) deleteAllWith(c upstream.Call, document []byte) error {
 // ofOneStore says whether a failure of an old store may be since what is to be deleted is a version, which it does not know.
 func (x *exchange) ofOneStore(status int) bool {
 	return x.query.Has("versionId") && status == http.StatusBadRequest
-}
-
-// values are the parameters of the request without those of its signature.
-func (x *exchange) values() url.Values {
-	v, err := url.ParseQuery(x.caller.Query)
-	if err != nil {
-		return url.Values{} // it was read before
-	}
-	return v
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -48,7 +49,7 @@ const pageToken = "m-"
 
 // listMerged lists what any store of a mirror has. What several have is shown as the first has it.
 func (x *exchange) listMerged() error {
-	query := x.values()
+	query := maps.Clone(x.query)
 	v2 := query.Get("list-type") == "2"
 	after, err := resume(query, v2)
 	if err != nil {

@@ -152,6 +152,9 @@ type Caller struct {
 	chain   *sigv4.Chain // nil if the signatures of chunks are not to be compared
 }
 
+// Query is the request's, encoded, without what belongs to its signature.
+func (c *Claim) Query() string { return c.params.unsigned() }
+
 // Admit proves a claim by its signature, and by all else that can be checked before the body.
 func (c *Claim) Admit(o Options) (*Caller, error) {
 	caller := &Caller{Identity: c.Identity, Token: c.token, Query: c.params.unsigned(), Operation: c.Operation}

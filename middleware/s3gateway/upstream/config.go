@@ -65,9 +65,9 @@ type Config struct {
 	// chunks), "unsigned" (by the connection alone), "chunked" (in chunks that are signed again), or "auto": signed if
 	// there is a SHA-256, otherwise unsigned over https and in signed chunks over http.
 	Payload string `toml:"payload"`
-	// Whether the store takes checksums in trailers. If not, those of clients are checked here and not passed on.
+	// Whether the store takes checksums in trailers, as AWS does since 2022. If not, those of clients are checked here and not passed on.
 	TrailingChecksums bool `toml:"trailing_checksums"`
-	// Whether the store takes bodies in signed chunks.
+	// Whether the store takes bodies in signed chunks. OpenStack Swift does since 2.36.
 	SignedChunks bool `toml:"signed_chunks"`
 	// Bodies of this size and larger are sent only after the store has said that it wants them (Expect: 100-continue).
 	ExpectAbove config.Size `toml:"expect_above"`
@@ -114,7 +114,7 @@ func (c *Config) SetDefaults() {
 	*c = Config{
 		Region: "us-east-1", Addressing: addressPath, Credentials: fromStatic, Profile: "default",
 		TokenEndpoint: "https://iam.cloud.ibm.com/identity/token",
-		Payload:       payloadAuto, ExpectAbove: 1 << 20,
+		Payload:       payloadAuto, SignedChunks: true, TrailingChecksums: true, ExpectAbove: 1 << 20,
 		ConnectTimeout: seconds(5), ResponseTimeout: seconds(60), StallTimeout: seconds(60), IdleTimeout: seconds(30), MaxIdle: 100,
 		HealthPath: "/", HealthInterval: seconds(5), HealthTimeout: seconds(3), HealthUp: 2, HealthDown: 3,
 		BreakerFailures: 10, BreakerCooldown: seconds(10),

@@ -13,6 +13,7 @@ package attacks
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -110,7 +111,8 @@ type Control struct {
 // Raw is the request as a connection brings it.
 func (c Control) Raw(w World) []byte { return c.make(w).bytes() }
 
-// Send sends a request on a connection of its own, ends what is sent, and returns what the answer says.
+// Send sends a request on a connection of its own, and returns what the answer says. If its body is shorter than its head says, no
+// more is sent after it: a client that sends no more otherwise is taken for one that has gone.
 func Send(addr string, raw []byte) (status int, code string, err error) {
 	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
 	if err != nil {
@@ -122,7 +124,7 @@ func Send(addr string, raw []byte) (status int, code string, err error) {
 	}
 	// A server may answer before it has read everything, and close: the answer counts.
 	_, _ = conn.Write(raw)
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	if tcp, ok := conn.(*net.TCPConn); ok && lacks(raw) {
 		_ = tcp.CloseWrite()
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -139,4 +141,14 @@ func Send(addr string, raw []byte) (status int, code string, err error) {
 		return resp.StatusCode, "", nil // not an error of S3
 	}
 	return resp.StatusCode, document.Code, nil
+}
+
+// lacks says whether a server would wait for more of a body.
+func lacks(raw []byte) bool {
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
+	if err != nil {
+		return true
+	}
+	_, err = io.Copy(io.Discard, r.Body)
+	return err != nil
 }
