@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,6 +104,7 @@ type gateway struct {
 	log    *lockedBuffer
 	server *assembly.Server
 	http   *httptest.Server
+	busy   atomic.Int64 // requests under way
 }
 
 // newGateway starts a gateway with tables for stores, identities and routes.
@@ -133,7 +135,11 @@ func newGateway(t *testing.T, tables ...string) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.http = httptest.NewServer(g.server)
+	g.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.busy.Add(1)
+		defer g.busy.Add(-1)
+		g.server.ServeHTTP(w, r)
+	}))
 	t.Cleanup(func() {
 		g.http.Close()
 		if err := g.server.Close(); err != nil {
@@ -145,6 +151,18 @@ func newGateway(t *testing.T, tables ...string) *gateway {
 	})
 	g.s3 = &s3{t: t, url: g.http.URL, key: alice}
 	return g
+}
+
+// settle waits until the gateway has no request any more.
+func (g *gateway) settle() {
+	g.t.Helper()
+	for range 1000 {
+		if g.busy.Load() == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	g.t.Fatal("the gateway does not come to rest")
 }
 
 // An s3 is an end point, and who asks it.
@@ -178,14 +196,19 @@ func (s *s3) do(method, path, body string, headers ...string) answer {
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	if _, err := sigv4.NewSigner(s.key, secrets[s.key], "", "us-east-1").Sign(r, sigv4.UnsignedPayload, time.Now()); err != nil {
-		s.t.Fatal(err)
-	}
+	s.sign(r)
 	a, err := send(r)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return a
+}
+
+func (s *s3) sign(r *http.Request) {
+	s.t.Helper()
+	if _, err := sigv4.NewSigner(s.key, secrets[s.key], "", "us-east-1").Sign(r, sigv4.UnsignedPayload, time.Now()); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // want sends a request and compares what it comes to: a status, or the code of an error.

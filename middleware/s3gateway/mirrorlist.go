@@ -55,6 +55,7 @@ func (x *exchange) listMerged() error {
 	if err != nil {
 		return err
 	}
+	query.Del("continuation-token")
 	if after != "" {
 		query.Set(map[bool]string{true: "start-after", false: "marker"}[v2], after)
 	}
@@ -81,7 +82,7 @@ func (x *exchange) listMerged() error {
 		}
 		x.asked = store.Name()
 	}
-	x.write(http.StatusOK, merged.document(x.target.Bucket, query, v2))
+	x.write(http.StatusOK, merged.document(x.target.Bucket, x.query, v2))
 	return nil
 }
 
@@ -101,11 +102,10 @@ func resume(query url.Values, v2 bool) (string, error) {
 	after := query.Get("marker")
 	if v2 {
 		after = query.Get("start-after")
-	} else if d := query.Get("delimiter"); d != "" && strings.HasSuffix(after, d) {
-		after += above
+	} else if d := query.Get("delimiter"); d != "" && strings.HasSuffix(after, d) && len(after) > len(query.Get("prefix")) {
+		after += above // it was a common prefix
 	}
 	token := query.Get("continuation-token")
-	query.Del("continuation-token")
 	if !v2 || token == "" {
 		return after, nil
 	}
@@ -198,8 +198,13 @@ func (m *merging) document(bucket string, query url.Values, v2 bool) []byte {
 	element("IsTruncated", strconv.FormatBool(m.truncated))
 	if v2 {
 		element("KeyCount", strconv.Itoa(len(items)))
+		if token := query.Get("continuation-token"); token != "" {
+			element("ContinuationToken", escape(token))
+		} else if first := query.Get("start-after"); first != "" {
+			element("StartAfter", written(first))
+		}
 	} else {
-		element("Marker", written(strings.TrimSuffix(query.Get("marker"), above)))
+		element("Marker", written(query.Get("marker")))
 	}
 	if m.truncated && len(items) > 0 {
 		last := items[len(items)-1]
