@@ -34,6 +34,12 @@ type Claim struct {
 	header http.Header
 }
 
+// String names the identity; the claim holds a secret.
+func (c *Claim) String() string { return "claim of identity " + c.Identity.Name }
+
+// GoString is String, so that no verb prints the secret.
+func (c *Claim) GoString() string { return c.String() }
+
 // Claim reads who a request says that it is from, and what it would do. The target is what route.Address made of it. The
 // body is not touched.
 func (g *Gate) Claim(r *http.Request, t route.Target) (*Claim, error) {

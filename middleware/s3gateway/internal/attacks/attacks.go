@@ -13,11 +13,13 @@ package attacks
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -110,7 +112,8 @@ type Control struct {
 // Raw is the request as a connection brings it.
 func (c Control) Raw(w World) []byte { return c.make(w).bytes() }
 
-// Send sends a request on a connection of its own, ends what is sent, and returns what the answer says.
+// Send sends a request on a connection of its own, and returns what the answer says. A connection that brings less than it
+// promised is ended.
 func Send(addr string, raw []byte) (status int, code string, err error) {
 	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
 	if err != nil {
@@ -122,10 +125,11 @@ func Send(addr string, raw []byte) (status int, code string, err error) {
 	}
 	// A server may answer before it has read everything, and close: the answer counts.
 	_, _ = conn.Write(raw)
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	if tcp, ok := conn.(*net.TCPConn); ok && short(raw) {
 		_ = tcp.CloseWrite()
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	method, _, _ := strings.Cut(string(raw[:min(len(raw), 16)]), " ")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
 		return 0, "", err
 	}
@@ -139,4 +143,15 @@ func Send(addr string, raw []byte) (status int, code string, err error) {
 		return resp.StatusCode, "", nil // not an error of S3
 	}
 	return resp.StatusCode, document.Code, nil
+}
+
+// short says whether a request's body is shorter than its head says. A server takes the end of a connection for a client that
+// has gone away, so other connections stay open.
+func short(raw []byte) bool {
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
+	if err != nil {
+		return true
+	}
+	_, err = io.Copy(io.Discard, r.Body)
+	return err != nil
 }
