@@ -173,7 +173,9 @@ func (c *Claim) Admit(o Options) (*Caller, error) {
 			if err := c.v4.Verify(key); err != nil {
 				return nil, err
 			}
-			caller.chain = c.v4.Chain(key)
+			if caller.payload.ChunksSigned() {
+				caller.chain = c.v4.Chain(key)
+			}
 		}
 	case c.v2 != nil:
 		if !o.AllowV2 {
