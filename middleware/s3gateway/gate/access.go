@@ -161,7 +161,7 @@ func (o *Operation) ofObject(ps params) {
 func (id *Identity) permits(o *Operation) error {
 	t := o.Target
 	switch {
-	case !id.Sees(t.Bucket):
+	case t.Bucket != "" && !id.Sees(t.Bucket): // a list of buckets has those that it sees
 		return denied("identity %s may not use this bucket", id.Name)
 	case id.rights&o.All != o.All || o.Any != 0 && id.rights&o.Any == 0:
 		return denied("identity %s has not the right: want %s", id.Name, o.All|o.Any)

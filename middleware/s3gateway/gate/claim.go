@@ -121,15 +121,21 @@ func (c *Claim) signedByV2() error {
 
 var v2Signs = sigv2.SubResources()
 
-// disguised refuses headers that are x-amz-* ones to servers that take _ for -, and that nobody has signed.
+// disguised refuses headers that are x-amz-* ones to servers that take _ for -, and others here: nobody would have checked them.
+// In names of metadata it means nothing.
 func disguised(h http.Header) error {
 	for name := range h {
-		if len(name) > 6 && strings.IndexByte(name, '_') >= 0 && strings.EqualFold(strings.ReplaceAll(name[:6], "_", "-"), "x-amz-") {
+		if strings.IndexByte(name, '_') < 0 || len(name) >= len(metadata) && strings.EqualFold(name[:len(metadata)], metadata) {
+			continue
+		}
+		if plain := strings.ToLower(strings.ReplaceAll(name, "_", "-")); strings.HasPrefix(plain, "x-amz-") {
 			return s3err.AccessDenied.Say("There were headers present in the request which were not signed", "HeadersNotSigned", strings.ToLower(name))
 		}
 	}
 	return nil
 }
+
+const metadata = "x-amz-meta-"
 
 // noTokens refuses temporary credentials: there are none here, and a token that is not checked proves nothing.
 func noTokens(h http.Header, ps params) error {
@@ -158,9 +164,12 @@ type Caller struct {
 	chain   *sigv4.Chain // nil if the signatures of chunks are not to be compared
 }
 
+// Query is the request's, encoded, without what belongs to its signature.
+func (c *Claim) Query() string { return c.params.unsigned() }
+
 // Admit proves a claim by its signature, and by all else that can be checked before the body.
 func (c *Claim) Admit(o Options) (*Caller, error) {
-	caller := &Caller{Identity: c.Identity, Token: c.token, Query: c.params.unsigned(), Operation: c.Operation}
+	caller := &Caller{Identity: c.Identity, Token: c.token, Query: c.Query(), Operation: c.Operation}
 	var err error
 	switch {
 	case c.v4 != nil:

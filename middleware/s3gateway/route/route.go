@@ -270,3 +270,11 @@ func (r *Route) takes(bucket, method, identity string) bool {
 		(len(r.methods) == 0 || slices.Contains(r.methods, method)) &&
 		(len(r.identities) == 0 || slices.Contains(r.identities, identity))
 }
+
+// Client is the name that clients have for a bucket of the upstreams, if the route leads there.
+func (r *Route) Client(theirs string) (string, bool) {
+	if r.bucket != "" {
+		return r.globs[0].String(), theirs == r.bucket
+	}
+	return theirs, r.names(theirs)
+}

@@ -112,8 +112,8 @@ type Control struct {
 // Raw is the request as a connection brings it.
 func (c Control) Raw(w World) []byte { return c.make(w).bytes() }
 
-// Send sends a request on a connection of its own, and returns what the answer says. A connection that brings less than it
-// promised is ended.
+// Send sends a request on a connection of its own, and returns what the answer says. If its body is shorter than its head says, no
+// more is sent after it: a client that sends no more otherwise is taken for one that has gone.
 func Send(addr string, raw []byte) (status int, code string, err error) {
 	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
 	if err != nil {
@@ -125,9 +125,10 @@ func Send(addr string, raw []byte) (status int, code string, err error) {
 	}
 	// A server may answer before it has read everything, and close: the answer counts.
 	_, _ = conn.Write(raw)
-	if tcp, ok := conn.(*net.TCPConn); ok && short(raw) {
+	if tcp, ok := conn.(*net.TCPConn); ok && lacks(raw) {
 		_ = tcp.CloseWrite()
 	}
+	// An answer to HEAD has no body, whatever its length says.
 	method, _, _ := strings.Cut(string(raw[:min(len(raw), 16)]), " ")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
@@ -145,9 +146,8 @@ func Send(addr string, raw []byte) (status int, code string, err error) {
 	return resp.StatusCode, document.Code, nil
 }
 
-// short says whether a request's body is shorter than its head says. A server takes the end of a connection for a client that
-// has gone away, so other connections stay open.
-func short(raw []byte) bool {
+// lacks says whether a server would wait for more of a body.
+func lacks(raw []byte) bool {
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
 	if err != nil {
 		return true
