@@ -28,6 +28,15 @@ type Operation struct {
 	Source *Source
 }
 
+// Way is what the route of the request is to be found by: of a listing, what is listed.
+func (o *Operation) Way() route.Target {
+	t := o.Target
+	if o.Listing && t.Key == "" {
+		t.Key = o.Prefix
+	}
+	return t
+}
+
 // derive finds out what a request would do. What is not known needs more rights than what is.
 func derive(r *http.Request, t route.Target, ps params) (Operation, error) {
 	o := Operation{Target: t, Method: r.Method}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/apus-storage/apus/internal/awschunked"
 	"github.com/apus-storage/apus/internal/awserr"
@@ -27,6 +28,19 @@ type Payload struct {
 	SHA256 string
 	// Checksum is the algorithm of the trailer's checksum, "" if there is none.
 	Checksum checksum.Algorithm
+
+	watch *watch // nil if the body was found right already
+}
+
+// Err is what was wrong with the body, nil if nothing was found wrong so far. An HTTP client that sends the body on reports a
+// body that broke off as it likes, perhaps as a fault of the connection.
+func (p Payload) Err() error {
+	if p.watch == nil {
+		return nil
+	}
+	p.watch.mu.Lock()
+	defer p.watch.mu.Unlock()
+	return p.watch.err
 }
 
 // Body returns the request's body. Nothing of it is read but for a body that names keys which the identity may not delete all.
@@ -59,13 +73,14 @@ func (c *Caller) Body(r *http.Request) (Payload, error) {
 	if len(checks) > 0 {
 		p.Reader = checked.NewReader(p.Reader, checks...)
 	}
-	p.Reader = &named{p.Reader}
+	p.watch = &watch{Reader: p.Reader}
+	p.Reader = p.watch
 	if p.Length == 0 {
 		// There is nothing to wait for, and whoever sends no body never reads it to its end.
 		if _, err := io.Copy(io.Discard, p.Reader); err != nil {
 			return Payload{}, err
 		}
-		p.Reader = http.NoBody
+		p.Reader, p.watch = http.NoBody, nil
 	}
 	if c.Operation.Deletes && (c.Identity.Limited() || c.Identity.functions.Authorize != nil) {
 		return c.checkDeletes(r.Context(), p)
@@ -146,15 +161,27 @@ func checkAlgorithm(h http.Header, trailer checksum.Algorithm) error {
 	return nil
 }
 
-// named gives the name of S3 to a body that ended too early.
-type named struct{ io.Reader }
+// A watch is a body that remembers what was wrong with it, and gives the name of S3 to an end that came too early.
+type watch struct {
+	io.Reader
+	mu  sync.Mutex // guards err: whoever sends the body on is another goroutine
+	err error
+}
 
-func (n *named) Read(p []byte) (int, error) {
-	k, err := n.Reader.Read(p)
+func (w *watch) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		if _, has := errors.AsType[*awserr.Error](err); !has {
 			err = s3err.IncompleteBody.With().Because(err)
 		}
 	}
-	return k, err
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
 }

@@ -34,6 +34,12 @@ type Claim struct {
 	header http.Header
 }
 
+// String names the identity; the claim holds a secret.
+func (c *Claim) String() string { return "claim of identity " + c.Identity.Name }
+
+// GoString is String, so that no verb prints the secret.
+func (c *Claim) GoString() string { return c.String() }
+
 // Claim reads who a request says that it is from, and what it would do. The target is what route.Address made of it. The
 // body is not touched.
 func (g *Gate) Claim(r *http.Request, t route.Target) (*Claim, error) {
@@ -115,15 +121,21 @@ func (c *Claim) signedByV2() error {
 
 var v2Signs = sigv2.SubResources()
 
-// disguised refuses headers that are x-amz-* ones to servers that take _ for -, and that nobody has signed.
+// disguised refuses headers that are x-amz-* ones to servers that take _ for -, and others here: nobody would have checked them.
+// In names of metadata it means nothing.
 func disguised(h http.Header) error {
 	for name := range h {
-		if len(name) > 6 && strings.IndexByte(name, '_') >= 0 && strings.EqualFold(strings.ReplaceAll(name[:6], "_", "-"), "x-amz-") {
+		if strings.IndexByte(name, '_') < 0 || len(name) >= len(metadata) && strings.EqualFold(name[:len(metadata)], metadata) {
+			continue
+		}
+		if plain := strings.ToLower(strings.ReplaceAll(name, "_", "-")); strings.HasPrefix(plain, "x-amz-") {
 			return s3err.AccessDenied.Say("There were headers present in the request which were not signed", "HeadersNotSigned", strings.ToLower(name))
 		}
 	}
 	return nil
 }
+
+const metadata = "x-amz-meta-"
 
 // noTokens refuses temporary credentials: there are none here, and a token that is not checked proves nothing.
 func noTokens(h http.Header, ps params) error {
@@ -157,7 +169,7 @@ func (c *Claim) Query() string { return c.params.unsigned() }
 
 // Admit proves a claim by its signature, and by all else that can be checked before the body.
 func (c *Claim) Admit(o Options) (*Caller, error) {
-	caller := &Caller{Identity: c.Identity, Token: c.token, Query: c.params.unsigned(), Operation: c.Operation}
+	caller := &Caller{Identity: c.Identity, Token: c.token, Query: c.Query(), Operation: c.Operation}
 	var err error
 	switch {
 	case c.v4 != nil:
@@ -170,7 +182,9 @@ func (c *Claim) Admit(o Options) (*Caller, error) {
 			if err := c.v4.Verify(key); err != nil {
 				return nil, err
 			}
-			caller.chain = c.v4.Chain(key)
+			if caller.payload.ChunksSigned() {
+				caller.chain = c.v4.Chain(key)
+			}
 		}
 	case c.v2 != nil:
 		if !o.AllowV2 {

@@ -42,7 +42,7 @@ func (c *Caller) checkDeletes(ctx context.Context, p Payload) (Payload, error) {
 			return Payload{}, err
 		}
 	}
-	p.Reader, p.Length = bytes.NewReader(body), int64(len(body))
+	p.Reader, p.Length, p.watch = bytes.NewReader(body), int64(len(body)), nil
 	return p, nil
 }
 

@@ -12,7 +12,7 @@
 // One request's way:
 //
 //	claim, err := g.Claim(r, target)          // who it says it is from; nothing is proved
-//	way := table.Find(target, r.Method, claim.Identity.Name)
+//	way := table.Find(claim.Operation.Way(), r.Method, claim.Identity.Name)
 //	caller, err := claim.Admit(gate.Options{AllowV2: way.AllowV2, SkipSignature: way.Skip})
 //	err = caller.Authorize(ctx)               // also of a copy's source
 //	payload, err := caller.Body(r)            // decoded, and checked as it is read

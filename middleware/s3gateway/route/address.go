@@ -1,9 +1,7 @@
 package route
 
 import (
-	"net"
 	"net/http"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -40,14 +38,15 @@ func (d Domains) bucket(host string) string {
 	if len(d) == 0 {
 		return ""
 	}
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+	// The colons of an address of version 6 do not matter: no domain fits it.
+	if i := strings.LastIndexByte(host, ':'); i >= 0 {
+		host = host[:i]
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	for _, domain := range d {
 		name, ok := strings.CutSuffix(host, domain)
 		switch {
-		case ok && name == "":
+		case ok && (name == "" || name == "."):
 			return ""
 		case ok && len(name) > 1 && name[len(name)-1] == '.':
 			return name[:len(name)-1]
@@ -106,14 +105,7 @@ func dots(key string) bool {
 	if !strings.Contains(key, ".") && !strings.Contains(key, "%") {
 		return false
 	}
-	if hasDots(key) {
-		return true
-	}
-	if strings.Contains(key, "%") {
-		again, err := url.PathUnescape(key)
-		return err == nil && hasDots(again)
-	}
-	return false
+	return hasDots(key) || strings.Contains(key, "%") && hasDots(flat(key))
 }
 
 func hasDots(key string) bool {
@@ -158,10 +150,7 @@ func resolve(key string) string {
 	return clean
 }
 
-// flat decodes a key once more, and takes backslashes for slashes, as such a server might.
-func flat(key string) string {
-	if again, err := url.PathUnescape(key); err == nil {
-		key = again
-	}
-	return strings.ReplaceAll(key, `\`, "/")
-}
+// flat decodes dots and slashes once more, and takes backslashes for slashes, as such a server might.
+func flat(key string) string { return flatten.Replace(key) }
+
+var flatten = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/")

@@ -24,7 +24,7 @@ func (t *Table) warn(log *slog.Logger) {
 // covers says whether every request that would take the other route takes this one. It may say no though it is so.
 func (r *Route) covers(other *Route) bool {
 	for _, g := range other.globs {
-		if !slices.ContainsFunc(r.globs, func(mine Glob) bool { return mine.covers(g) }) {
+		if !slices.ContainsFunc(r.globs, func(mine Glob) bool { return mine.Covers(g) }) {
 			return false
 		}
 	}

@@ -40,8 +40,8 @@ func (g Glob) Match(bucket string) bool {
 	return ok
 }
 
-// covers says whether every name that fits the other fits this one too. It may say no though it is so.
-func (g Glob) covers(other Glob) bool {
+// Covers says whether every name that fits the other fits this one too. It may say no though it is so.
+func (g Glob) Covers(other Glob) bool {
 	switch {
 	case g.All() || g.text == other.text:
 		return true

@@ -19,6 +19,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -127,7 +128,9 @@ func Send(addr string, raw []byte) (status int, code string, err error) {
 	if tcp, ok := conn.(*net.TCPConn); ok && lacks(raw) {
 		_ = tcp.CloseWrite()
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	// An answer to HEAD has no body, whatever its length says.
+	method, _, _ := strings.Cut(string(raw[:min(len(raw), 16)]), " ")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
 		return 0, "", err
 	}

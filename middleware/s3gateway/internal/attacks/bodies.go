@@ -336,6 +336,9 @@ func Controls() []Control {
 			return request(w, "POST", "/"+Bucket+"?delete").carry(doc).with("Content-MD5", md5of(doc)).sign(w, Tenant, how{payload: sum(doc)})
 		}},
 		sent("write", "hello", put),
+		sent("write with metadata", "hello", func(w World) *message {
+			return request(w, "PUT", key).carry("hello").with("x-amz-meta-under_score", "1").sign(w, Owner, how{})
+		}),
 		sent("write what is signed", content, func(w World) *message {
 			return request(w, "PUT", key).carry(content).with("x-amz-checksum-crc32", crc(content)).sign(w, Owner, how{payload: sum(content)})
 		}),
