@@ -91,17 +91,6 @@ func (t ticket) done(v verdict) {
 	}
 }
 
-// fail counts an answer that broke off after it had begun well.
-func (b *breaker) fail() {
-	b.mu.Lock()
-	t := ticket{b: b, epoch: b.epoch}
-	open := b.open
-	b.mu.Unlock()
-	if !open {
-		t.done(bad)
-	}
-}
-
 // A watch is what the checks of a store have found.
 type watch struct {
 	up, down int

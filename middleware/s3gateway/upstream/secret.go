@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -128,19 +127,20 @@ func runCommand(command []string) (string, error) {
 		}
 		return "", fmt.Errorf("run %s: %w", command[0], err)
 	}
-	return trimSecret(out.String())
+	return trimSecret(string(out.got))
 }
 
 type limitedBuffer struct {
-	bytes.Buffer
+	got   []byte
 	limit int
 }
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.limit {
+	if len(b.got)+len(p) > b.limit {
 		return 0, errors.New("it prints too much")
 	}
-	return b.Buffer.Write(p)
+	b.got = append(b.got, p...)
+	return len(p), nil
 }
 
 // watched is a file that is read again when it has changed, looked at once a second at most.

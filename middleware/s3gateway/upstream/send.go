@@ -220,7 +220,10 @@ func (u *Upstream) roundTrip(asker context.Context, r *http.Request, body *sendi
 		return nil, u.failed(asker, &Error{Upstream: u.name, Sent: sent.Load(), Err: err, stale: stale.Load()}, body, t)
 	}
 	cleanResponse(resp.Header)
-	t.done(judge(resp.StatusCode))
+	decided := judge(resp.StatusCode) == bad || t.probe // whom others wait for
+	if decided {
+		t.done(judge(resp.StatusCode))
+	}
 	if resp.StatusCode == http.StatusServiceUnavailable {
 		u.slowDown(resp)
 	}
@@ -235,8 +238,11 @@ func (u *Upstream) roundTrip(asker context.Context, r *http.Request, body *sendi
 			}
 			cancel(nil)
 			free()
-			if broken {
-				u.breaker.fail()
+			switch {
+			case !decided && broken:
+				t.done(bad)
+			case !decided:
+				t.done(good)
 			}
 		},
 	}
