@@ -19,7 +19,7 @@ func (x *exchange) call() (upstream.Call, error) {
 	c := upstream.Call{
 		Method: x.r.Method, Bucket: x.way.route.Bucket(x.target.Bucket), Key: x.target.Key, Query: x.caller.Query,
 		Header: x.r.Header.Clone(), Length: payload.Length, SHA256: payload.SHA256, Checksum: payload.Checksum,
-		Token: x.caller.Token, Identity: x.caller.Identity.Name, ClientBucket: x.target.Bucket,
+		Token: x.caller.Token, Identity: x.caller.Identity.Name, ClientBucket: x.target.Bucket, Expires: x.caller.Expires,
 	}
 	if payload.Length != 0 {
 		x.body = &watched{r: payload.Reader}

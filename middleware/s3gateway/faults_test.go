@@ -80,7 +80,7 @@ func TestFaultsOfAStore(t *testing.T) {
 		{"nobody listens", "http://" + nobody, 503, "ServiceUnavailable", false},
 		{"no such host", "http://no-such-host.invalid", 503, "ServiceUnavailable", false},
 		{"a certificate of somebody else", untrusted.URL, 503, "ServiceUnavailable", false},
-		{"no TLS where TLS should be", "https://" + raw(t, says("HTTP/1.1 400 Bad Request\r\n\r\n")), 503, "ServiceUnavailable", false},
+		{"no TLS where TLS should be", "https://" + raw(t, func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }), 503, "ServiceUnavailable", false},
 		{"hangs up", "http://" + gone, 502, "InternalError", false},
 		{"does not answer", "http://" + raw(t, func(net.Conn) { <-hold }), 504, "ServiceUnavailable", false},
 		{"answers nonsense", "http://" + raw(t, says("220 mail ready\r\n")), 502, "InternalError", false},

@@ -2,9 +2,14 @@ package s3gateway_test
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/apus-storage/apus/internal/sigv4"
 )
 
 func TestBucketsAreWhereRoutesSay(t *testing.T) {
@@ -200,5 +205,59 @@ func TestWhatIsNotForTheGatewayGoesOn(t *testing.T) {
 	g.as(bob).want("AccessDenied", "PUT", "/photos/x", "no")
 	if got := far.requests(); len(got) > 0 {
 		t.Errorf("the store was asked %v", got)
+	}
+}
+
+func TestPresignedURLs(t *testing.T) {
+	far := newStore(t)
+	g := newGateway(t, far.upstream("far", `payload = "unsigned"`), clients, "[[filter.s3gateway.route]]\nbucket = '*'\nupstreams = ['far']\n")
+	g.want(200, "PUT", "/photos", "")
+	far.requests()
+	presigned := func(method, path, body string, headers ...string) answer {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, g.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i+1 < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		link, header, err := sigv4.NewSigner(alice, secrets[alice], "", "us-east-1").Presign(r, time.Minute, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err = http.NewRequestWithContext(t.Context(), method, link, strings.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+		for name, values := range header {
+			if name != "Host" {
+				r.Header[name] = values
+			}
+		}
+		a, err := send(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	if a := presigned("PUT", "/photos/a b+c", "the bytes", "X-Amz-Meta-Colour", "blue", "Content-Type", "text/x-test"); a.status != 200 {
+		t.Fatalf("stored with %v", a)
+	}
+	a := presigned("GET", "/photos/a b+c?response-content-type=text%2Fplain", "", "Range", "bytes=4-8")
+	if a.status != 206 || a.body != "bytes" || a.header.Get("Content-Type") != "text/plain" || a.header.Get("X-Amz-Meta-Colour") != "blue" {
+		t.Errorf("read %v", a)
+	}
+	for _, asked := range far.requests() {
+		_, query, _ := strings.Cut(asked, "?")
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := strconv.Atoi(values.Get("X-Amz-Expires")); err != nil || n < 1 || n > 60 || !strings.HasPrefix(values.Get("X-Amz-Credential"), storeKey) {
+			t.Errorf("the store was asked %s, want a URL of its own user that lives for what is left of a minute", asked)
+		}
+	}
+	if a := presigned("DELETE", "/photos/a b+c", ""); a.status != 204 {
+		t.Errorf("deleted with %v", a)
 	}
 }

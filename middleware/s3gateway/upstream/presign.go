@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/apus-storage/apus/internal/sigv4"
@@ -34,4 +35,22 @@ func (u *Upstream) Presign(ctx context.Context, c Call, life time.Duration) (str
 		return "", nil, fmt.Errorf("upstream %s: %w", u.name, err)
 	}
 	return link, header, nil
+}
+
+// presign signs a request in its query, for as long as the client's own URL is good.
+func (u *Upstream) presign(r *http.Request, c Call, k keys) error {
+	now := u.clock.Now()
+	link, header, err := u.signers.get(k, u.regionOf(c)).Presign(r, max(min(c.Expires.Sub(now), sigv4.MaxExpires), time.Second), now)
+	if err != nil {
+		return unsignable(err)
+	}
+	if r.URL, err = url.Parse(link); err != nil {
+		return fmt.Errorf("upstream %s: %w", u.name, err)
+	}
+	for name := range r.Header {
+		if header[name] == nil && len(name) > 6 && name[:6] == "X-Amz-" {
+			delete(r.Header, name) // it is in the query now
+		}
+	}
+	return nil
 }

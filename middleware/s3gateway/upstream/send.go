@@ -41,6 +41,11 @@ type Call struct {
 	Identity, Token string
 	// ClientBucket is the bucket as the client calls it, which a callable is asked about; empty for Bucket.
 	ClientBucket string
+	// Expires is when a presigned request ends; zero for any other. What the store gets is presigned too, where it can be, and
+	// ends then.
+	Expires time.Time
+	// Unsigned is for what anybody may ask: the store is given no credentials.
+	Unsigned bool
 	// Place is where the store has said that the request belongs; nil for its endpoint.
 	Place *Place
 }
@@ -84,6 +89,9 @@ func (u *Upstream) send(ctx context.Context, c Call) (*http.Response, error) {
 
 // keysOf gets the credentials, in bounded time.
 func (u *Upstream) keysOf(ctx context.Context, c Call) (keys, error) {
+	if c.Unsigned {
+		return keys{}, nil
+	}
 	limited, stop := context.WithTimeout(ctx, credentialsTime)
 	defer stop()
 	k, err := u.source(limited, c)
@@ -180,19 +188,29 @@ func (u *Upstream) sign(r *http.Request, c Call, k keys, f framing) (*sigv4.Chai
 		}
 		return nil, nil
 	}
+	if c.Unsigned {
+		return nil, nil
+	}
+	if !c.Expires.IsZero() && !f.chunks && (f.mode == sigv4.UnsignedPayload || c.Length == 0) {
+		return nil, u.presign(r, c, k)
+	}
 	query := r.URL.RawQuery
 	chain, err := u.signers.get(k, u.regionOf(c)).Sign(r, f.mode, u.clock.Now())
 	if err != nil {
-		if refused, ok := errors.AsType[*awserr.Error](err); ok {
-			return nil, refused
-		}
-		return nil, awserr.New(awserr.InvalidRequest, "The request cannot be sent to the store behind this bucket.").Because(err)
+		return nil, unsignable(err)
 	}
 	r.URL.RawQuery = query // in its own order, which means the same
 	if !f.signed {
 		chain = nil
 	}
 	return chain, nil
+}
+
+func unsignable(err error) error {
+	if refused, ok := errors.AsType[*awserr.Error](err); ok {
+		return refused
+	}
+	return awserr.New(awserr.InvalidRequest, "The request cannot be sent to the store behind this bucket.").Because(err)
 }
 
 // roundTrip sends the request. The ticket learns what is to be thought of the store; free is called when all is over.
