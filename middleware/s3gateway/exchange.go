@@ -57,6 +57,9 @@ func (f *filter) handle(w http.ResponseWriter, r *http.Request) bool {
 }
 
 func (x *exchange) serve() error {
+	if x.isPreflight() {
+		return x.preflight()
+	}
 	if err := x.admit(); err != nil {
 		return err
 	}
@@ -97,6 +100,34 @@ func (x *exchange) admit() error {
 		return x.nameRegion(err)
 	}
 	return x.caller.Authorize(x.r.Context())
+}
+
+// isPreflight says whether a browser asks whether a page may send a request. It cannot sign that.
+func (x *exchange) isPreflight() bool {
+	h := x.r.Header
+	return x.r.Method == http.MethodOptions && h.Get("Origin") != "" && h.Get("Access-Control-Request-Method") != "" && h.Get("Authorization") == ""
+}
+
+// preflight has the store say what it allows: it is asked just what anybody may ask it.
+func (x *exchange) preflight() error {
+	r := x.routes.First(x.target)
+	if r == nil {
+		return s3err.AccessDenied.With().Because(errNoRoute)
+	}
+	x.way = x.ways[r]
+	h := make(http.Header)
+	for _, name := range []string{"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"} {
+		if values := x.r.Header[name]; values != nil {
+			h[name] = values
+		}
+	}
+	resp, from, err := x.way.group.Do(x.r.Context(), upstream.Call{
+		Method: http.MethodOptions, Bucket: r.Bucket(x.target.Bucket), Key: x.target.Key, Header: h, Unsigned: true,
+	})
+	if err != nil {
+		return x.unanswered(err)
+	}
+	return x.answer(resp, from)
 }
 
 // find returns the way of a request, nil if there is none. A listing goes where what it lists is.

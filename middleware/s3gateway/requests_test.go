@@ -261,3 +261,43 @@ func TestPresignedURLs(t *testing.T) {
 		t.Errorf("deleted with %v", a)
 	}
 }
+
+func TestBrowsersMayAskWhetherTheyMay(t *testing.T) {
+	far := newStore(t)
+	far.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodOptions {
+			return false
+		}
+		if r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" {
+			t.Errorf("the question has %v", r.Header)
+		}
+		w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+		return true
+	}
+	g := newGateway(t, far.upstream("far"), clients, "[[filter.s3gateway.route]]\nbucket = 'photos'\nidentities = ['alice']\nupstreams = ['far']\nupstream_bucket = 'archive'\n")
+	ask := func(path string, headers ...string) answer {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "OPTIONS", g.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i+1 < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		a, err := send(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	a := ask("/photos/x", "Origin", "http://page.example", "Access-Control-Request-Method", "PUT", "Cookie", "c=d")
+	if a.status != 200 || a.header.Get("Access-Control-Allow-Origin") != "http://page.example" {
+		t.Errorf("got %v", a)
+	}
+	if seen := far.requests(); !slices.Equal(seen, []string{"OPTIONS /archive/x"}) {
+		t.Errorf("the store was asked %v", seen)
+	}
+	if a := ask("/photos/x"); a.code != "AccessDenied" {
+		t.Errorf("what is no preflight got %v", a)
+	}
+}

@@ -49,6 +49,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/request"
@@ -138,17 +139,18 @@ func nowhere(w http.ResponseWriter, r *http.Request) {
 
 // filter is the filter. It does not change.
 type filter struct {
-	config  Config
-	domains route.Domains
-	routes  *route.Table
-	gate    *gate.Gate
-	ways    map[*route.Route]*way
-	stores  map[string]*upstream.Upstream
-	alone   bool // there is no app but the gateway's own
-	clock   clock.Clock
-	log     *slog.Logger
-	counts  *counts
-	next    http.Handler
+	config   Config
+	domains  route.Domains
+	routes   *route.Table
+	gate     *gate.Gate
+	ways     map[*route.Route]*way
+	stores   map[string]*upstream.Upstream
+	alone    bool     // there is no app but the gateway's own
+	versions []string // of the Swift API
+	clock    clock.Clock
+	log      *slog.Logger
+	counts   *counts
+	next     http.Handler
 }
 
 // A way is a route, and the stores that it leads to.
@@ -163,6 +165,7 @@ func build(host middleware.Host, c Config, functions map[string]callable.Functio
 	f := &filter{
 		config: c, domains: route.NewDomains(c.StorageDomain), clock: host.Clock, log: host.Log,
 		alone: host.Pipeline[len(host.Pipeline)-1] == App.Kind(), counts: newCounts(host.Metrics),
+		versions: host.Cluster.Limits.ValidAPIVersions,
 	}
 	var closers []func() error
 	closeAll := func() error {
@@ -254,8 +257,8 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// meant says whether a request is one for S3. With something of its own further down the pipeline, requests without a signature are
-// for that, unless somebody anonymous is let in here, and except for what begins as paths of Swift do.
+// meant says whether a request is one for S3. Before something else, a request without a signature is for that, unless somebody
+// anonymous is let in here, and its path and headers are none of Swift's; a browser's question whether it may send one is for us.
 func (f *filter) meant(r *http.Request) bool {
 	if f.alone {
 		return true
@@ -263,5 +266,20 @@ func (f *filter) meant(r *http.Request) bool {
 	if lines, ok := r.Header["Authorization"]; ok {
 		return strings.HasPrefix(lines[0], "AWS")
 	}
-	return sigv4.Recognise(r) || sigv2.Recognise(r)
+	if sigv4.Recognise(r) || sigv2.Recognise(r) {
+		return true
+	}
+	return (f.gate.Anonymous() || r.Method == http.MethodOptions) && !f.forSwift(r)
+}
+
+// forSwift says whether an unsigned request is one of the Swift API.
+func (f *filter) forSwift(r *http.Request) bool {
+	for _, name := range []string{"X-Auth-Token", "X-Storage-Token", "X-Service-Token"} {
+		if r.Header[name] != nil {
+			return true
+		}
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	return slices.Contains([]string{"", "auth", "info", "endpoints", "healthcheck", "crossdomain.xml", "metrics", "recon"}, first) ||
+		apipath.ValidVersion(first, f.versions)
 }

@@ -132,6 +132,9 @@ func (g *Gate) add(name string, c Config, functions map[string]callable.Function
 // Names returns the names of all identities, sorted.
 func (g *Gate) Names() []string { return slices.Sorted(maps.Keys(g.all)) }
 
+// Anonymous says whether requests without a signature are somebody's.
+func (g *Gate) Anonymous() bool { return g.anonymous != nil }
+
 // find returns whose access key it is, and its secret.
 func (g *Gate) find(ctx context.Context, accessKey string) (*Identity, string, error) {
 	if h, ok := g.known[accessKey]; ok {

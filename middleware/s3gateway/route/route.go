@@ -271,6 +271,16 @@ func (r *Route) takes(bucket, method, identity string) bool {
 		(len(r.identities) == 0 || slices.Contains(r.identities, identity))
 }
 
+// First returns the first route for the bucket and key, whoever asks for whatever. It is for what needs no rights.
+func (t *Table) First(to Target) *Route {
+	for _, r := range t.routes {
+		if r.names(to.Bucket) && strings.HasPrefix(to.Key, r.Prefix) && !dots(to.Key) {
+			return r
+		}
+	}
+	return nil
+}
+
 // Client is the name that clients have for a bucket of the upstreams, if the route leads there.
 func (r *Route) Client(theirs string) (string, bool) {
 	if r.bucket != "" {
