@@ -88,7 +88,7 @@ func TestNewRefuses(t *testing.T) {
 		{"a command that fails", with(func(c *gate.Config) { c.Secret, c.SecretCommand = "", []string{"false"} }), []string{"secret_command", "false"}},
 		{"a command that is not there", with(func(c *gate.Config) { c.Secret, c.SecretCommand = "", []string{"/nowhere/x"} }), []string{"secret_command"}},
 		{"a command that prints without end", with(func(c *gate.Config) { c.Secret, c.SecretCommand = "", []string{"head", "-c", "1000000", "/dev/zero"} }), []string{"secret_command"}},
-		{"a file that is not there", with(func(c *gate.Config) { c.Secret, c.SecretFile = "", "/nowhere/x" }), []string{"secret_file", "/nowhere/x"}},
+		{"a file that is not there", with(func(c *gate.Config) { c.Secret, c.SecretFile = "", "/nowhere/x" }), []string{"identity alice: secret_file: ", "/nowhere/x"}},
 		{"an empty file", with(func(c *gate.Config) { c.Secret, c.SecretFile = "", empty }), []string{"secret_file", empty}},
 		{"an environment without it", with(func(c *gate.Config) { c.Secret, c.SecretEnv = "", "APUS_NOT_THERE" }), []string{"secret_env", "APUS_NOT_THERE"}},
 		{"an unknown callable", with(func(c *gate.Config) { c.Callable = "g" }), []string{"callable", `"g"`}},

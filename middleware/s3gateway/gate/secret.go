@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/apus-storage/apus/internal/clock"
-	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable"
 )
 
@@ -31,7 +30,7 @@ func newSecrets(c Config, functions map[string]callable.Functions, d Deps) (secr
 	case c.SecretEnv != "":
 		s := strings.TrimSpace(os.Getenv(c.SecretEnv))
 		if s == "" {
-			return nil, config.Invalid("secret_env", "the environment has no variable %s, or it is empty", c.SecretEnv)
+			return nil, fmt.Errorf("secret_env: the environment has no variable %s, or it is empty", c.SecretEnv)
 		}
 		return fixed(s), nil
 	case c.SecretFile != "":
@@ -46,13 +45,13 @@ func newSecrets(c Config, functions map[string]callable.Functions, d Deps) (secr
 			s.refresh = 5 * time.Minute
 		}
 		if _, err := s.secret(context.Background(), c.AccessKey); err != nil {
-			return nil, config.Invalid("secret_command", "%v", err)
+			return nil, fmt.Errorf("secret_command: %w", err)
 		}
 		return s, nil
 	}
 	f := functions[c.Callable]
 	if f.Secret == nil {
-		return nil, config.Invalid("callable", "%q has no function for secrets, so there must be one of secret, secret_file, secret_env, secret_command and keys_file", c.Callable)
+		return nil, fmt.Errorf("callable: %q has no function for secrets, so there must be one of secret, secret_file, secret_env, secret_command and keys_file", c.Callable)
 	}
 	return asked(f.Secret), nil
 }
@@ -60,7 +59,7 @@ func newSecrets(c Config, functions map[string]callable.Functions, d Deps) (secr
 // opened reads a file for the first time.
 func opened(key string, w *watched, parse func(string) (map[string]string, error), log *slog.Logger) error {
 	if _, err := w.read(parse); err != nil {
-		return config.Invalid(key, "%v", err)
+		return fmt.Errorf("%s: %w", key, err)
 	}
 	if info, err := os.Stat(w.path); err == nil && info.Mode().Perm()&0o007 != 0 {
 		log.Warn("a file of secrets can be read by everybody on this machine", "path", w.path)

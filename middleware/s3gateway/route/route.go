@@ -159,7 +159,7 @@ func New(configs []Config, d Deps) (*Table, error) {
 			continue
 		}
 		if j := slices.IndexFunc(t.routes, func(o *Route) bool { return o.Name == r.Name }); j >= 0 {
-			errs = append(errs, fmt.Errorf("route %s: %w", label(configs[i], i), config.Invalid("name", "%q is the name of an earlier route; give each its own", r.Name)))
+			errs = append(errs, fmt.Errorf("route %s: name: %q is the name of an earlier route; give each its own", label(configs[i], i), r.Name))
 			continue
 		}
 		t.routes = append(t.routes, r)
@@ -192,7 +192,7 @@ func build(c Config, d Deps) (*Route, error) {
 			if near := config.Nearest(name, all); near != "" {
 				problem += fmt.Sprintf("; did you mean %q?", near)
 			}
-			errs = append(errs, config.Invalid(key, "%s", problem))
+			errs = append(errs, fmt.Errorf("%s: %s", key, problem))
 		}
 	}
 	known("upstreams", c.Upstreams, d.Upstreams, "upstream")

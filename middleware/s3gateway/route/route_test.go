@@ -150,7 +150,7 @@ func TestNewRefuses(t *testing.T) {
 		{"an empty glob", with(func(c *route.Config) { c.Bucket = []string{""} }), []string{"bucket"}},
 		{"a glob of keys", with(func(c *route.Config) { c.Bucket = []string{"a/b"} }), []string{"bucket", `"a/b"`}},
 		{"no upstream", with(func(c *route.Config) { c.Upstreams = nil }), []string{"upstreams"}},
-		{"an unknown upstream", with(func(c *route.Config) { c.Upstreams = []string{"cephh"} }), []string{"upstreams", `"cephh"`, `did you mean "ceph"`}},
+		{"an unknown upstream", with(func(c *route.Config) { c.Upstreams = []string{"cephh"} }), []string{"route 1 (r): upstreams: ", `"cephh"`, `did you mean "ceph"`}},
 		{"an upstream twice", with(func(c *route.Config) { c.Upstreams = []string{"cos", "cos"} }), []string{"upstreams", "twice"}},
 		{"an unknown identity", with(func(c *route.Config) { c.Identities = []string{"alicia"} }), []string{"identities", `"alicia"`}},
 		{"a method in lower case", with(func(c *route.Config) { c.Methods = []string{"get"} }), []string{"methods", `"get"`}},
