@@ -2,7 +2,6 @@ package s3gateway
 
 import (
 	"errors"
-	"io"
 	"net/http"
 
 	"github.com/apus-storage/apus/internal/awserr"
@@ -12,18 +11,18 @@ import (
 
 // call makes of the client's request what a store is asked.
 func (x *exchange) call() (upstream.Call, error) {
-	payload, err := x.caller.Body(x.r)
-	if err != nil {
+	var err error
+	if x.payload, err = x.caller.Body(x.r); err != nil {
 		return upstream.Call{}, err
 	}
+	payload := x.payload
 	c := upstream.Call{
 		Method: x.r.Method, Bucket: x.way.route.Bucket(x.target.Bucket), Key: x.target.Key, Query: x.caller.Query,
 		Header: x.r.Header.Clone(), Length: payload.Length, SHA256: payload.SHA256, Checksum: payload.Checksum,
 		Token: x.caller.Token, Identity: x.caller.Identity.Name, ClientBucket: x.target.Bucket, Expires: x.caller.Expires,
 	}
 	if payload.Length != 0 {
-		x.body = &watched{r: payload.Reader}
-		c.Body = x.body
+		c.Body = payload.Reader
 	}
 	delete(c.Header, "X-Amz-Expected-Bucket-Owner") // names an account at a store that the client does not know
 	if x.createsBucket() {
@@ -32,37 +31,24 @@ func (x *exchange) call() (upstream.Call, error) {
 	return c, nil
 }
 
-// watched is the body of a client. It keeps the error that reading it gave, which tells whose fault a failure is.
-type watched struct {
-	r   io.Reader
-	err error
-}
-
-func (b *watched) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if err != nil && err != io.EOF {
-		b.err = err
-	}
-	return n, err
-}
-
-// fault is what the client did wrong, if it did.
-func (b *watched) fault() error {
-	if b == nil || b.err == nil {
+// fault is what was wrong with the body of the client, if anything was.
+func (x *exchange) fault() error {
+	err := x.payload.Err()
+	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*awserr.Error](b.err); ok {
-		return b.err
+	if _, ok := errors.AsType[*awserr.Error](err); ok {
+		return err
 	}
-	if _, ok := errors.AsType[*s3err.Error](b.err); ok {
-		return b.err
+	if _, ok := errors.AsType[*s3err.Error](err); ok {
+		return err
 	}
-	return s3err.IncompleteBody.With().Because(b.err)
+	return s3err.IncompleteBody.With().Because(err)
 }
 
 // unanswered says what a client is told of a request that got no answer.
 func (x *exchange) unanswered(err error) error {
-	if fault := x.body.fault(); fault != nil {
+	if fault := x.fault(); fault != nil {
 		return fault
 	}
 	failed, ok := errors.AsType[*upstream.Error](err)

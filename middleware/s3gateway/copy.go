@@ -106,8 +106,7 @@ func (x *exchange) carry(to upstream.Call, source *way, from gate.Source) error 
 	put := to
 	put.Header = x.writeHeaders(to.Header, resp.Header, part)
 	put.Length, put.SHA256, put.Checksum = resp.ContentLength, "", ""
-	x.body = &watched{r: resp.Body}
-	put.Body = x.body
+	put.Body = resp.Body
 	if put.Length == 0 {
 		put.Body = nil
 	}

@@ -2,6 +2,7 @@ package s3gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"io"
 	"net/http"
@@ -25,7 +26,7 @@ func (x *exchange) createBucket(c upstream.Call) (upstream.Call, error) {
 	document, err := io.ReadAll(io.LimitReader(c.Body, small+1))
 	switch {
 	case err != nil:
-		return c, x.body.fault()
+		return c, cmp.Or(x.fault(), err)
 	case len(document) > small:
 		return c, s3err.MalformedXML.With()
 	}

@@ -23,9 +23,9 @@ type exchange struct {
 	target route.Target
 	query  url.Values
 
-	caller *gate.Caller
-	way    *way
-	body   *watched // what the client sends; nil as long as nobody has asked for it
+	caller  *gate.Caller
+	way     *way
+	payload gate.Payload // what the client sends, once somebody has asked for it
 
 	started time.Time
 	asked   string // the store that has answered
@@ -93,7 +93,7 @@ func (x *exchange) admit() error {
 		return s3err.InvalidURI.With("URI", x.r.URL.Path).Because(err)
 	}
 	var options gate.Options
-	if x.way = x.find(x.target, x.r.Method, claim.Identity.Name); x.way != nil {
+	if x.way = x.find(claim.Operation.Way(), x.r.Method, claim.Identity.Name); x.way != nil {
 		options = gate.Options{AllowV2: x.way.route.AllowV2, SkipSignature: x.way.route.Skip}
 	}
 	if x.caller, err = claim.Admit(options); err != nil {
@@ -130,16 +130,9 @@ func (x *exchange) preflight() error {
 	return x.answer(resp, from)
 }
 
-// find returns the way of a request, nil if there is none. A listing goes where what it lists is.
+// find returns the way of a request, nil if there is none.
 func (x *exchange) find(t route.Target, method, identity string) *way {
-	if t.Key == "" && method == http.MethodGet {
-		t.Key = x.query.Get("prefix")
-	}
-	found := x.routes.Find(t, method, identity)
-	if found == nil {
-		return nil
-	}
-	return x.ways[found]
+	return x.ways[x.routes.Find(t, method, identity)]
 }
 
 // nameRegion adds the header that tells SDKs in which region to try again.

@@ -2,6 +2,7 @@ package s3gateway
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"log/slog"
@@ -223,7 +224,7 @@ func (x *exchange) deleteMany() error {
 	var document []byte
 	if c.Body != nil {
 		if document, err = io.ReadAll(io.LimitReader(c.Body, longestDelete+1)); err != nil {
-			return x.body.fault()
+			return cmp.Or(x.fault(), err)
 		}
 	}
 	if len(document) > longestDelete {

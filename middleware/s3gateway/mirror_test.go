@@ -28,6 +28,7 @@ func TestAMirrorKeepsWhatItReads(t *testing.T) {
 	}
 	fresh.want(404, "HEAD", "/photos/big", "")
 	g.has("/photos/big", big)
+	g.settle()
 	fresh.has("/photos/big", big)
 	if a := fresh.want(200, "HEAD", "/photos/big", ""); a.header.Get("X-Amz-Meta-Colour") != "blue" || a.header.Get("Content-Type") != "text/x-test" {
 		t.Errorf("what was kept is %v", a)
@@ -39,6 +40,7 @@ func TestAMirrorKeepsWhatItReads(t *testing.T) {
 	}
 	old.want(200, "PUT", "/photos/empty", "")
 	g.has("/photos/empty", "")
+	g.settle()
 	fresh.has("/photos/empty", "")
 	g.want("NoSuchKey", "GET", "/photos/none", "")
 }

@@ -89,7 +89,7 @@ func TestBadConfig(t *testing.T) {
 		"endpoint = \"https://x\"\naccess_key = \"a/b\"\nsecret = \"s\"":                                 "access_key: has characters",
 		"endpoint = \"https://x\"\ncredentials = \"identity\"\nidentity.alice.secret = \"s\"":            "alice.access_key: is missing",
 		good + "payload = \"plain\"":                                                                     "payload: must be auto, signed, unsigned, chunked",
-		good + "payload = \"chunked\"":                                                                   `payload: "chunked" needs signed_chunks`,
+		good + "payload = \"chunked\"\nsigned_chunks = false":                                            `payload: "chunked" needs signed_chunks`,
 		good + "expect_above = -1":                                                                       "expect_above: must not be negative",
 		good + "redirect_domains = [\"a:1\"]":                                                            "redirect_domains: \"a:1\" is not a domain",
 		good + "cert_file = \"c\"":                                                                       "cert_file: cert_file and key_file belong together",
