@@ -166,17 +166,17 @@ func TestAnUploadThatBreaksOffIsNotStored(t *testing.T) {
 	g.has("/photos/x", "before")
 
 	// The store goes away in the middle of it.
-	at.before = func(_ http.ResponseWriter, r *http.Request) bool {
+	at.meet(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPut {
 			return false
 		}
 		io.CopyN(io.Discard, r.Body, 1<<20)
 		panic(http.ErrAbortHandler)
-	}
+	})
 	if a := g.do("PUT", "/photos/x", big); a.status < 500 {
 		t.Errorf("the store went away, and the client got %v", a)
 	}
-	at.before = nil
+	at.meet(nil)
 	g.has("/photos/x", "before")
 }
 

@@ -34,9 +34,8 @@ var secrets = map[string]string{storeKey: storeSecret, alice: "alice's secret", 
 // A store is a whole Apus in this process, behind a handler that a test may change.
 type store struct {
 	*s3
-	// Before, if set, sees each request, and answers it if it says so.
+	mu     sync.Mutex // guards what follows
 	before func(w http.ResponseWriter, r *http.Request) bool
-	mu     sync.Mutex
 	seen   []string // method, path and query of all requests but health checks
 	server *httptest.Server
 }
@@ -52,12 +51,13 @@ func newStore(t *testing.T) *store {
 	}
 	s := new(store)
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
 		if r.Method != http.MethodHead || r.URL.Path != "/" {
-			s.mu.Lock()
 			s.seen = append(s.seen, r.Method+" "+r.URL.RequestURI())
-			s.mu.Unlock()
 		}
-		if s.before == nil || !s.before(w, r) {
+		before := s.before
+		s.mu.Unlock()
+		if before == nil || !before(w, r) {
 			e.Proxy.ServeHTTP(w, r)
 		}
 	}))
@@ -69,6 +69,13 @@ func newStore(t *testing.T) *store {
 	})
 	s.s3 = &s3{t: t, url: s.server.URL, key: storeKey}
 	return s
+}
+
+// meet has a function see each request before the store does, and answer it if it says so.
+func (s *store) meet(before func(w http.ResponseWriter, r *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = before
 }
 
 // requests returns what the store has been asked since the last time.

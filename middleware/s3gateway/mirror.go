@@ -3,6 +3,7 @@ package s3gateway
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -104,7 +105,8 @@ func (x *exchange) keep(c upstream.Call, old *http.Response) *keeper {
 	put := x.keeping(c, old, in)
 	go func() {
 		defer close(k.done)
-		err := x.store(put, old.Header.Get("Etag"))
+		// A client that has all of it may go away. One that has not ends this by the body.
+		err := x.store(context.WithoutCancel(x.r.Context()), put, old.Header.Get("Etag"))
 		in.CloseWithError(errLeft) // whatever else comes is not wanted
 		if err != nil {
 			x.notKept(c, err)
@@ -127,8 +129,8 @@ func (x *exchange) keeping(c upstream.Call, old *http.Response, body io.Reader) 
 }
 
 // store sends a call of keeping. That the new store has one by now is as good.
-func (x *exchange) store(put upstream.Call, etag string) error {
-	resp, _, err := x.way.group.Primary().Do(x.r.Context(), put)
+func (x *exchange) store(ctx context.Context, put upstream.Call, etag string) error {
+	resp, _, err := x.way.group.Primary().Do(ctx, put)
 	if err != nil {
 		return err
 	}
@@ -148,7 +150,7 @@ func (x *exchange) store(put upstream.Call, etag string) error {
 func isMD5(etag string) bool { return len(etag) == len(`""`)+32 }
 
 func (x *exchange) notKept(c upstream.Call, err error) {
-	if x.gone() {
+	if errors.Is(err, errLeft) {
 		return
 	}
 	x.log.LogAttrs(x.r.Context(), slog.LevelWarn, "an object of an old store was not copied to the new one", slog.String("txn", x.state.TransID),
@@ -206,7 +208,7 @@ func (x *exchange) bring(source *way, from gate.Source) error {
 	if old.StatusCode != http.StatusOK {
 		return nil // the new store says what is wrong
 	}
-	if err := x.store(x.keeping(c, old, old.Body), old.Header.Get("Etag")); err != nil {
+	if err := x.store(x.r.Context(), x.keeping(c, old, old.Body), old.Header.Get("Etag")); err != nil {
 		return s3err.ServiceUnavailable.With().Because(err)
 	}
 	return nil

@@ -51,14 +51,14 @@ func TestAMirrorNeverKeepsAPart(t *testing.T) {
 	old.want(200, "PUT", "/photos/big", big)
 
 	// The old store breaks off.
-	old.before = func(w http.ResponseWriter, r *http.Request) bool {
+	old.meet(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodGet {
 			w.Header().Set("Content-Length", fmt.Sprint(len(big)))
 			w.Write([]byte(big[:1<<20]))
 			panic(http.ErrAbortHandler)
 		}
 		return false
-	}
+	})
 	r, err := http.NewRequestWithContext(t.Context(), "GET", g.url+"/photos/big", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestAMirrorNeverKeepsAPart(t *testing.T) {
 		t.Errorf("half an object came whole: %d, %d bytes", a.status, len(a.body))
 	}
 	fresh.want(404, "HEAD", "/photos/big", "")
-	old.before = nil
+	old.meet(nil)
 
 	// The client goes away.
 	r, err = http.NewRequestWithContext(t.Context(), "GET", g.url+"/photos/big", nil)
@@ -87,13 +87,13 @@ func TestAMirrorNeverKeepsAPart(t *testing.T) {
 	}
 
 	// The new store refuses: the client gets what it asked for.
-	fresh.before = func(w http.ResponseWriter, r *http.Request) bool {
+	fresh.meet(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return true
 		}
 		return false
-	}
+	})
 	old.want(200, "PUT", "/photos/other", big)
 	g.has("/photos/other", big)
 	if !strings.Contains(g.log.String(), "was not copied to the new one") {
@@ -105,13 +105,13 @@ func TestAMirrorDoesNotOverwriteWhatIsNewer(t *testing.T) {
 	g, fresh, old := newMirror(t)
 	old.want(200, "PUT", "/photos/x", "old")
 	// It is written just when the gateway has found out that the new store has none.
-	fresh.before = func(w http.ResponseWriter, r *http.Request) bool {
+	fresh.meet(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut && r.Header.Get("If-None-Match") == "*" {
-			fresh.before = nil
+			fresh.meet(nil)
 			fresh.want(200, "PUT", "/photos/x", "new")
 		}
 		return false
-	}
+	})
 	g.want(200, "GET", "/photos/x", "")
 	g.has("/photos/x", "new")
 }
@@ -129,11 +129,11 @@ func TestWhatAMirrorDeletesStaysAway(t *testing.T) {
 	g.has("/photos/c", "old")
 
 	// The old store cannot be reached: the client hears so, and nothing is half done.
-	old.before = func(w http.ResponseWriter, _ *http.Request) bool { panic(http.ErrAbortHandler) }
+	old.meet(func(w http.ResponseWriter, _ *http.Request) bool { panic(http.ErrAbortHandler) })
 	if a := g.do("DELETE", "/photos/c", ""); a.status < 500 {
 		t.Errorf("deleted: %v", a)
 	}
-	old.before = nil
+	old.meet(nil)
 	g.has("/photos/c", "old")
 	g.want("BucketNotEmpty", "DELETE", "/photos", "")
 }

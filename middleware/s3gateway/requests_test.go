@@ -264,7 +264,7 @@ func TestPresignedURLs(t *testing.T) {
 
 func TestBrowsersMayAskWhetherTheyMay(t *testing.T) {
 	far := newStore(t)
-	far.before = func(w http.ResponseWriter, r *http.Request) bool {
+	far.meet(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodOptions {
 			return false
 		}
@@ -273,7 +273,7 @@ func TestBrowsersMayAskWhetherTheyMay(t *testing.T) {
 		}
 		w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 		return true
-	}
+	})
 	g := newGateway(t, far.upstream("far"), clients, "[[filter.s3gateway.route]]\nbucket = 'photos'\nidentities = ['alice']\nupstreams = ['far']\nupstream_bucket = 'archive'\n")
 	ask := func(path string, headers ...string) answer {
 		t.Helper()
