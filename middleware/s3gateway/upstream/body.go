@@ -71,8 +71,9 @@ type sending struct {
 	once  sync.Once
 
 	announced bool
-	asked     atomic.Bool // the store wants it
-	waiting   time.Time   // since when it has been announced; the transport's writer's own
+	patience  time.Duration // of the transport's
+	asked     atomic.Bool   // the store wants it
+	waiting   time.Time     // since when it has been announced; the transport's writer's own
 
 	mu  sync.Mutex // guards err
 	err error      // what the body below said, if that was not io.EOF
@@ -97,7 +98,7 @@ func (s *sending) end() {
 }
 
 func (s *sending) Read(p []byte) (int, error) {
-	if s.announced && !s.asked.Load() && time.Since(s.waiting) < continueTimeout {
+	if s.announced && !s.asked.Load() && time.Since(s.waiting) < s.patience {
 		s.detach() // there was no time to wait in vain, so there is an answer
 	}
 	if !s.state.CompareAndSwap(fresh, started) && s.state.Load() == detached {

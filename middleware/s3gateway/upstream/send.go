@@ -165,7 +165,7 @@ func (u *Upstream) request(ctx context.Context, c Call, k keys) (*http.Request, 
 	}
 	if c.Length >= int64(u.config.ExpectAbove) {
 		h.Set("Expect", "100-continue")
-		body.announced = true
+		body.announced, body.patience = true, u.config.ExpectTimeout.Duration
 	}
 	r.Body, r.GetBody = body, body.again
 	return r, body, nil
