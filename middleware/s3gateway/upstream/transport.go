@@ -28,7 +28,11 @@ func newTransport(c *Config, deps Deps, config *tls.Config) *http.Transport {
 	timed := func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, stop := context.WithTimeout(ctx, c.ConnectTimeout.Duration)
 		defer stop()
-		return dial(ctx, network, address)
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &conn{Conn: c, closed: make(chan struct{})}, nil
 	}
 	t := &http.Transport{
 		DialContext:            timed,
