@@ -91,7 +91,6 @@ func sha(s string) string {
 }
 
 func TestPayloads(t *testing.T) {
-	const signed, unsigned = "signed chunks", "unsigned chunks"
 	for _, test := range []struct {
 		policy         string
 		tls            bool
