@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -206,7 +207,7 @@ func (x *exchange) fail(err error) {
 	e := s3err.From(err)
 	h := x.w.Header()
 	for name := range h {
-		if name != "X-Amz-Request-Id" && name != "X-Trans-Id" && name != "X-Openstack-Request-Id" {
+		if !slices.Contains([]string{"X-Amz-Request-Id", "X-Trans-Id", "X-Openstack-Request-Id", "Connection"}, name) {
 			delete(h, name)
 		}
 	}

@@ -49,6 +49,7 @@ func (x *exchange) fault() error {
 // unanswered says what a client is told of a request that got no answer.
 func (x *exchange) unanswered(err error) error {
 	if fault := x.fault(); fault != nil {
+		x.abandonBody()
 		return fault
 	}
 	failed, ok := errors.AsType[*upstream.Error](err)
@@ -56,6 +57,9 @@ func (x *exchange) unanswered(err error) error {
 		return err // refused before it was sent
 	}
 	x.asked = failed.Upstream
+	if failed.Started {
+		x.abandonBody()
+	}
 	e := s3err.ServiceUnavailable.Say("The store behind this endpoint cannot be reached. Please try again.")
 	switch failed.Kind {
 	case upstream.Credentials:
@@ -66,4 +70,12 @@ func (x *exchange) unanswered(err error) error {
 		e = s3err.InternalError.Say("The store behind this endpoint broke off. Please try again.").WithStatus(http.StatusBadGateway)
 	}
 	return e.Because(err)
+}
+
+// abandonBody ends the reading of the client's body, which the connection to the store may still be at: nobody can answer before it
+// ends. The connection cannot be used again.
+func (x *exchange) abandonBody() {
+	x.w.Header().Set("Connection", "close")
+	// Where there is no deadline to set, reading has ended or ends by itself.
+	_ = http.NewResponseController(x.w).SetReadDeadline(x.clock.Now())
 }

@@ -100,7 +100,7 @@ func TestFaultsOfAStore(t *testing.T) {
 access_key = "k"
 secret = "the store's secret"
 health_path = ""
-connect_timeout = 1
+connect_timeout = 5
 response_timeout = 1
 stall_timeout = 1
 payload = "unsigned"

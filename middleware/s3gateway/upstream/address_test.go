@@ -201,7 +201,9 @@ func TestRedirection(t *testing.T) {
 // TestRedirectsAreAnswers has a store redirect to a server that must not be asked.
 func TestRedirectsAreAnswers(t *testing.T) {
 	other := newStore(t, func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") })
-	s := newStore(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL+"/", 307) })
+	s := newStore(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL+"/", http.StatusTemporaryRedirect)
+	})
 	u := open(t, base(s.URL), Deps{})
 	resp, _ := send(t, u, get("k"))
 	if resp.StatusCode != 307 || resp.Header.Get("Location") != other.URL+"/" {

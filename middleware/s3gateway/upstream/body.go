@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -57,80 +56,6 @@ func (w *whole) end() (last byte, err error) {
 }
 
 const maxEmptyReads = 100
-
-// sending is the body of a request on its way. The transport reads it in a goroutine of its own, perhaps for longer than it
-// takes to get an answer. Once it is detached the body below is not touched any more.
-//
-// A body that is announced is not begun if the store answers without asking for it: net/http would send it all the same, to
-// keep the connection. It is held up instead, until the answer has been read and the connection can go.
-type sending struct {
-	body  io.Reader
-	state atomic.Int32
-	stall *stall
-	over  chan struct{} // closed when the answer has been read, or there will be none
-	once  sync.Once
-
-	announced bool
-	asked     atomic.Bool // the store wants it
-	waiting   time.Time   // since when it has been announced; the transport's writer's own
-
-	mu  sync.Mutex // guards err
-	err error      // what the body below said, if that was not io.EOF
-}
-
-const (
-	fresh    = iota
-	started  // a byte has been asked for
-	detached // nobody will
-)
-
-// detach ends reading before it begins. It says whether it had begun.
-func (s *sending) detach() bool {
-	return !s.state.CompareAndSwap(fresh, detached) && s.state.Load() == started
-}
-
-// end lets go of a reader that is held up.
-func (s *sending) end() {
-	s.detach()
-	s.stall.end()
-	s.once.Do(func() { close(s.over) })
-}
-
-func (s *sending) Read(p []byte) (int, error) {
-	if s.announced && !s.asked.Load() && time.Since(s.waiting) < continueTimeout {
-		s.detach() // there was no time to wait in vain, so there is an answer
-	}
-	if !s.state.CompareAndSwap(fresh, started) && s.state.Load() == detached {
-		<-s.over
-		return 0, errDetached
-	}
-	s.stall.stop() // a slow client is not the store's fault
-	n, err := s.body.Read(p)
-	s.stall.start()
-	if err != nil && err != io.EOF {
-		s.mu.Lock()
-		s.err = err
-		s.mu.Unlock()
-	}
-	return n, err
-}
-
-// Close is called by the transport, also before it tries another connection.
-func (s *sending) Close() error { return nil }
-
-// again is for the transport, when the first connection took nothing of the request.
-func (s *sending) again() (io.ReadCloser, error) {
-	if s.state.Load() != fresh {
-		return nil, errDetached
-	}
-	return s, nil
-}
-
-func (s *sending) failure() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
-}
 
 // stall cancels a request when it is not stopped in time.
 type stall struct {

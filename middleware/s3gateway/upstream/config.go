@@ -71,6 +71,8 @@ type Config struct {
 	SignedChunks bool `toml:"signed_chunks"`
 	// Bodies of this size and larger are sent only after the store has said that it wants them (Expect: 100-continue).
 	ExpectAbove config.Size `toml:"expect_above"`
+	// Time that a store has to say so, or to refuse. Then the body is sent all the same, since some stores never say it.
+	ExpectTimeout config.Duration `toml:"expect_timeout"`
 	// Domains that the store may redirect to, beside its own host and what is below it. Only then are redirects followed.
 	RedirectDomains config.List `toml:"redirect_domains"`
 
@@ -114,7 +116,7 @@ func (c *Config) SetDefaults() {
 	*c = Config{
 		Region: "us-east-1", Addressing: addressPath, Credentials: fromStatic, Profile: "default",
 		TokenEndpoint: "https://iam.cloud.ibm.com/identity/token",
-		Payload:       payloadAuto, SignedChunks: true, TrailingChecksums: true, ExpectAbove: 1 << 20,
+		Payload:       payloadAuto, SignedChunks: true, TrailingChecksums: true, ExpectAbove: 1 << 20, ExpectTimeout: seconds(1),
 		ConnectTimeout: seconds(5), ResponseTimeout: seconds(60), StallTimeout: seconds(60), IdleTimeout: seconds(30), MaxIdle: 100,
 		HealthPath: "/", HealthInterval: seconds(5), HealthTimeout: seconds(3), HealthUp: 2, HealthDown: 3,
 		BreakerFailures: 10, BreakerCooldown: seconds(10),
@@ -165,7 +167,7 @@ func (c *Config) validateTransport() error {
 		value config.Duration
 	}{
 		{"connect_timeout", c.ConnectTimeout}, {"response_timeout", c.ResponseTimeout}, {"stall_timeout", c.StallTimeout},
-		{"idle_timeout", c.IdleTimeout}, {"health_interval", c.HealthInterval}, {"health_timeout", c.HealthTimeout},
+		{"idle_timeout", c.IdleTimeout}, {"expect_timeout", c.ExpectTimeout}, {"health_interval", c.HealthInterval}, {"health_timeout", c.HealthTimeout},
 		{"breaker_cooldown", c.BreakerCooldown},
 	} {
 		if d.value.Duration <= 0 {

@@ -100,7 +100,11 @@ func TestFaults(t *testing.T) {
 			endpoint = "http://store.test"
 		}
 		c := base(endpoint)
-		c.ConnectTimeout, c.ResponseTimeout = ms(300), ms(300)
+		if test.kind == Timeout {
+			c.ConnectTimeout, c.ResponseTimeout = ms(300), ms(300)
+		} else {
+			c.ConnectTimeout = config.Seconds(60)
+		}
 		u := open(t, c, Deps{Dial: test.dial})
 		begin := time.Now()
 		resp, err := u.Send(t.Context(), get("k"))
@@ -305,5 +309,35 @@ func TestMaxRequests(t *testing.T) {
 	held[1].Body.Close()
 	for range 3 {
 		send(t, u, get("k"))
+	}
+}
+
+// TestStoreDiesWhileTheClientIsSilent cuts the store's connection while the client sends nothing: that is noticed at once.
+func TestStoreDiesWhileTheClientIsSilent(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		s := httptest.NewUnstartedServer(nil)
+		s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.ReadFull(r.Body, make([]byte, 3))
+			if h, ok := w.(http.Hijacker); ok { // a panic would read the rest of the body first
+				if conn, _, err := h.Hijack(); err == nil {
+					conn.Close()
+				}
+				return
+			}
+			panic(http.ErrAbortHandler)
+		})
+		s.EnableHTTP2 = h2
+		s.StartTLS()
+		defer s.Close()
+		c := base(s.URL)
+		c.Payload, c.CAFile, c.HTTP2 = payloadUnsigned, caFile(t, s), h2
+		u := open(t, c, Deps{})
+		body, w := io.Pipe()
+		go io.WriteString(w, "xxx")
+		_, err := u.Send(t.Context(), Call{Method: "PUT", Bucket: "b", Key: "k", Body: body, Length: 10})
+		if e, ok := errors.AsType[*Error](err); !ok || e.Kind != Broken || !e.Started {
+			t.Errorf("h2 %t: %v", h2, err)
+		}
+		w.Close()
 	}
 }

@@ -166,14 +166,14 @@ func (u *Upstream) request(ctx context.Context, c Call, k keys) (*http.Request, 
 	if c.Body == nil {
 		return nil, nil, fmt.Errorf("send to %s: a length without a body", u.name)
 	}
-	body := &sending{body: &whole{body: c.Body, left: c.Length}, over: make(chan struct{})}
+	body := newSending(&whole{body: c.Body, left: c.Length}, r.ContentLength)
 	if f.chunks {
 		f.encoding.Chain = chain
 		body.body = awschunked.NewWriter(c.Body, f.encoding)
 	}
 	if c.Length >= int64(u.config.ExpectAbove) {
 		h.Set("Expect", "100-continue")
-		body.announced = true
+		body.announced, body.patience = true, u.config.ExpectTimeout.Duration
 	}
 	r.Body, r.GetBody = body, body.again
 	return r, body, nil
@@ -218,11 +218,17 @@ func (u *Upstream) roundTrip(asker context.Context, r *http.Request, body *sendi
 	ctx, cancel := context.WithCancelCause(asker)
 	var sent, stale atomic.Bool
 	trace := &httptrace.ClientTrace{
-		GetConn:      func(string) { sent.Store(false) },
-		GotConn:      func(i httptrace.GotConnInfo) { stale.Store(i.Reused) },
+		GetConn: func(string) { sent.Store(false) },
+		GotConn: func(i httptrace.GotConnInfo) {
+			stale.Store(i.Reused)
+			if body != nil {
+				body.use(i.Conn)
+			}
+		},
 		WroteHeaders: func() { sent.Store(true) },
 	}
 	if body != nil {
+		body.ctx = ctx
 		body.stall = &stall{after: u.config.StallTimeout.Duration, cancel: cancel}
 		trace.Wait100Continue = func() { body.waiting = time.Now() }
 		trace.Got100Continue = func() { body.asked.Store(true) }
@@ -252,7 +258,7 @@ func (u *Upstream) roundTrip(asker context.Context, r *http.Request, body *sendi
 		body: resp.Body, stall: stall{after: u.config.StallTimeout.Duration, cancel: cancel}, ctx: ctx, asker: asker, name: u.name,
 		finish: func(broken bool) {
 			if body != nil {
-				body.end()
+				body.finish()
 			}
 			cancel(nil)
 			free()
@@ -272,7 +278,7 @@ func (u *Upstream) failed(asker context.Context, e *Error, body *sending, t tick
 	e.Kind = kindOf(asker, e.Err)
 	if body != nil {
 		e.Started = body.detach()
-		body.end()
+		body.finish()
 		if wrong := body.failure(); wrong != nil && !errors.Is(e.Err, errStall) {
 			t.done(none) // it is the body's fault, and what is known of it says more
 			if refused, ok := errors.AsType[*awserr.Error](wrong); ok {

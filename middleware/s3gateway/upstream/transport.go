@@ -13,11 +13,10 @@ import (
 )
 
 const (
-	keepAlive       = 30 * time.Second
-	continueTimeout = time.Second // after which a body is sent to a store that does not say that it wants it
-	pingAfter       = 15 * time.Second
-	maxHead         = 256 << 10
-	bufferSize      = 16 << 10
+	keepAlive  = 30 * time.Second
+	pingAfter  = 15 * time.Second
+	maxHead    = 256 << 10
+	bufferSize = 16 << 10
 )
 
 // newTransport makes the connections' owner. Redirects are never followed, proxies never used, and bodies never unpacked.
@@ -29,14 +28,18 @@ func newTransport(c *Config, deps Deps, config *tls.Config) *http.Transport {
 	timed := func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, stop := context.WithTimeout(ctx, c.ConnectTimeout.Duration)
 		defer stop()
-		return dial(ctx, network, address)
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &conn{Conn: c, closed: make(chan struct{})}, nil
 	}
 	t := &http.Transport{
 		DialContext:            timed,
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    c.ConnectTimeout.Duration,
 		ResponseHeaderTimeout:  c.ResponseTimeout.Duration,
-		ExpectContinueTimeout:  continueTimeout,
+		ExpectContinueTimeout:  c.ExpectTimeout.Duration,
 		IdleConnTimeout:        c.IdleTimeout.Duration,
 		MaxIdleConns:           c.MaxIdle,
 		MaxIdleConnsPerHost:    c.MaxIdle,

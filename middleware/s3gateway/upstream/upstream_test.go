@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/sigv4"
 )
 
@@ -29,6 +30,7 @@ func base(endpoint string) Config {
 	var c Config
 	c.SetDefaults()
 	c.Endpoint, c.AccessKey, c.Secret, c.HealthPath = endpoint, testKey, testSecret, ""
+	c.ExpectTimeout = config.Seconds(60) // tests need no quiet
 	return c
 }
 
