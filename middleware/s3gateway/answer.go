@@ -56,12 +56,16 @@ var notPassed = map[string]bool{
 func (x *exchange) head(resp *http.Response, n names) {
 	h := x.w.Header()
 	for name, values := range resp.Header {
-		if !notPassed[name] {
+		switch {
+		case notPassed[name]:
+		case name == "X-Amz-Bucket-Region":
+			h["x-amz-bucket-region"] = []string{x.config.Region}
+		case strings.HasPrefix(name, "X-Amz-"):
+			// As AWS sends them: some SDKs show the name of metadata as it came.
+			h[strings.ToLower(name)] = values
+		default:
 			h[name] = values
 		}
-	}
-	if h["X-Amz-Bucket-Region"] != nil {
-		h["X-Amz-Bucket-Region"] = []string{x.config.Region}
 	}
 	if location := h.Get("Location"); location != "" {
 		if text, ok := n.location(location); ok {
@@ -199,7 +203,7 @@ func (f *flusher) Write(p []byte) (int, error) {
 
 // identify puts the request's id into the answer.
 func (x *exchange) identify() {
-	x.w.Header()["X-Amz-Request-Id"] = []string{x.state.TransID}
+	x.w.Header()["x-amz-request-id"] = []string{x.state.TransID}
 }
 
 // fail answers with an error of the gateway's own.
@@ -207,7 +211,7 @@ func (x *exchange) fail(err error) {
 	e := s3err.From(err)
 	h := x.w.Header()
 	for name := range h {
-		if !slices.Contains([]string{"X-Amz-Request-Id", "X-Trans-Id", "X-Openstack-Request-Id", "Connection"}, name) {
+		if !slices.Contains([]string{"x-amz-request-id", "X-Trans-Id", "X-Openstack-Request-Id", "Connection"}, name) {
 			delete(h, name)
 		}
 	}

@@ -183,11 +183,11 @@ func (x *exchange) put(c upstream.Call, source http.Header, part bool) ([]byte, 
 	h := make(http.Header)
 	for _, name := range []string{"X-Amz-Version-Id", "X-Amz-Server-Side-Encryption"} {
 		if v := resp.Header[name]; v != nil {
-			h[name] = v
+			h[strings.ToLower(name)] = v
 		}
 	}
 	if v := source["X-Amz-Version-Id"]; v != nil {
-		h["X-Amz-Copy-Source-Version-Id"] = v
+		h["x-amz-copy-source-version-id"] = v
 	}
 	return append([]byte(xmlHead), document...), h, err
 }

@@ -1,6 +1,8 @@
 package s3gateway_test
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -299,5 +301,35 @@ func TestBrowsersMayAskWhetherTheyMay(t *testing.T) {
 	}
 	if a := ask("/photos/x"); a.code != "AccessDenied" {
 		t.Errorf("what is no preflight got %v", a)
+	}
+}
+
+func TestHeadersOfAWSAreInLowerCase(t *testing.T) {
+	far := newStore(t)
+	g := newGateway(t, far.upstream("far"), clients, "[[filter.s3gateway.route]]\nbucket = '*'\nupstreams = ['far']\n")
+	g.want(200, "PUT", "/photos", "")
+	g.want(200, "PUT", "/photos/x", "", "x-amz-meta-colour", "blue")
+	r, err := http.NewRequestWithContext(t.Context(), "HEAD", g.url+"/photos/x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.sign(r)
+	conn, err := net.Dial("tcp", r.URL.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r.Close = true
+	if err := r.Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\r\nx-amz-meta-colour: blue\r\n", "\r\nx-amz-request-id: tx"} {
+		if !strings.Contains(string(raw), want) {
+			t.Errorf("want %q in\n%s", want, raw)
+		}
 	}
 }
