@@ -14,11 +14,6 @@ func TestAccountsAnswerAsSwifts(t *testing.T) {
 		Pipeline: []string{"catch_errors", "healthcheck", "proxy-logging", "cache", "listing_formats", "tempauth", "read_only", "copy", "slo", "dlo"},
 		Sections: "[filter.read_only]",
 		AtLeast:  50,
-		Ignore: map[string]string{
-			"X-Account-Bytes-Used":       "container updaters report it in their own time",
-			"X-Account-Object-Count":     "container updaters report it in their own time",
-			"X-Account-Storage-Policy-*": "container updaters report it in their own time",
-		},
 	})
 }
 
