@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,6 +45,8 @@ type Options struct {
 	Proxies int
 	// Memory keeps objects in memory, so that a crash loses what has not been synced. Databases are always on disk.
 	Memory bool
+	// Filters are kinds that stand before the proxy's app in the pipeline, with their defaults.
+	Filters []string
 	// Proxy is added to the proxy's table, as lines of TOML.
 	Proxy string
 	// NodeTimeout is how long anybody waits for a node: 10 seconds by default, which in a bubble of synctest cost nothing.
@@ -253,10 +257,11 @@ func (c *Cluster) writeFiles(etc string) error {
 	if err := os.WriteFile(filepath.Join(etc, "swift.toml"), []byte(swift), 0o644); err != nil {
 		return err
 	}
+	kinds := slices.Concat([]string{"catch_errors", "gatekeeper", "healthcheck", "cache", "listing_formats"}, c.options.Filters, []string{"proxy-server"})
 	proxy := fmt.Sprintf(`[DEFAULT]
 bind_port = 8080
 [pipeline.main]
-pipeline = ["catch_errors", "gatekeeper", "healthcheck", "cache", "listing_formats", "proxy-server"]
+pipeline = ["%s"]
 [filter.catch_errors]
 [filter.gatekeeper]
 [filter.healthcheck]
@@ -268,7 +273,10 @@ account_autocreate = true
 node_timeout = %g
 post_quorum_timeout = %g
 %s
-`, c.options.NodeTimeout.Seconds(), min(0.5, c.options.NodeTimeout.Seconds()), c.options.Proxy)
+`, strings.Join(kinds, `", "`), c.options.NodeTimeout.Seconds(), min(0.5, c.options.NodeTimeout.Seconds()), c.options.Proxy)
+	for _, kind := range c.options.Filters {
+		proxy += "[filter." + kind + "]\n"
+	}
 	return os.WriteFile(filepath.Join(etc, "proxy-server.toml"), []byte(proxy), 0o644)
 }
 
