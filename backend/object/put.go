@@ -54,7 +54,7 @@ func (s *Server) put(c *call) error {
 	defer up.Close()
 	s.beginRead(c)
 	c.consent(footer, cond)
-	body, err := footer.begin(c)
+	body, err := footer.begin(c, func() { s.beginRead(c) })
 	if err != nil {
 		return err
 	}
