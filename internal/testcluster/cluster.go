@@ -45,6 +45,8 @@ type Options struct {
 	Memory bool
 	// Proxy is added to the proxy's table, as lines of TOML.
 	Proxy string
+	// S3 has proxies speak the S3 API too, and ask who their clients are: test:tester, with the key testing, owns AUTH_test.
+	S3 bool
 	// NodeTimeout is how long anybody waits for a node: 10 seconds by default, which in a bubble of synctest cost nothing.
 	NodeTimeout time.Duration
 	// Log is told everything; by default nobody is.
@@ -253,10 +255,14 @@ func (c *Cluster) writeFiles(etc string) error {
 	if err := os.WriteFile(filepath.Join(etc, "swift.toml"), []byte(swift), 0o644); err != nil {
 		return err
 	}
+	s3 := ""
+	if c.options.S3 {
+		s3 = `"s3api", "tempauth", "slo", `
+	}
 	proxy := fmt.Sprintf(`[DEFAULT]
 bind_port = 8080
 [pipeline.main]
-pipeline = ["catch_errors", "gatekeeper", "healthcheck", "cache", "listing_formats", "proxy-server"]
+pipeline = ["catch_errors", "gatekeeper", "healthcheck", "cache", "listing_formats", %s"proxy-server"]
 [filter.catch_errors]
 [filter.gatekeeper]
 [filter.healthcheck]
@@ -268,7 +274,10 @@ account_autocreate = true
 node_timeout = %g
 post_quorum_timeout = %g
 %s
-`, c.options.NodeTimeout.Seconds(), min(0.5, c.options.NodeTimeout.Seconds()), c.options.Proxy)
+`, s3, c.options.NodeTimeout.Seconds(), min(0.5, c.options.NodeTimeout.Seconds()), c.options.Proxy)
+	if c.options.S3 {
+		proxy += "[filter.s3api]\n[filter.slo]\n[filter.tempauth]\nuser_test_tester = \"testing .admin\"\n"
+	}
 	return os.WriteFile(filepath.Join(etc, "proxy-server.toml"), []byte(proxy), 0o644)
 }
 
