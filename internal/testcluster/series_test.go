@@ -100,12 +100,20 @@ func (s *series) play() {
 		if s.Failed() {
 			s.Fatalf("round %d with -testcluster.seed=%d; so far %+v", round, *seedFlag, s.tally)
 		}
+		if done := round + 1; done%100 == 0 && done < *seriesRounds {
+			s.report(done)
+		}
 	}
-	s.Logf("%d rounds of %d: %d with a winner, %d without that left doubts, %d without and without doubts; after %d nothing was there; writers were told %v",
-		*seriesRounds, *writers, s.tally.won, s.tally.doubtful, s.tally.lost, s.tally.gone, s.tally.told)
+	s.report(*seriesRounds)
 	if quiet := s.tally.doubtful + s.tally.lost; !s.faulty && quiet > *seriesRounds/50 {
 		s.Errorf("nobody succeeded in %d of %d rounds, although nothing failed", quiet, *seriesRounds)
 	}
+}
+
+// report says how the rounds until now have ended.
+func (s *series) report(rounds int) {
+	s.Logf("%d rounds of %d: %d with a winner, %d without that left doubts, %d without and without doubts; after %d nothing was there; writers were told %v",
+		rounds, *writers, s.tally.won, s.tally.doubtful, s.tally.lost, s.tally.gone, s.tally.told)
 }
 
 // attempts are those of a round's writers: to create, if there is nothing; else to replace, or delete, or some of each.
