@@ -250,11 +250,7 @@ func (s *series) later(a attempt, changed bool) bool {
 
 // settle lets replication do its work, and says what every replica must have then: what the winner wrote, or, without one, the same.
 func (s *series) settle(winner *attempt, may [][]byte) {
-	err := s.c.ReplicateObject(s.Context(), s.account, s.container, s.object)
-	for tries := 0; err != nil && tries < 10; tries++ {
-		err = s.c.ReplicateObject(s.Context(), s.account, s.container, s.object)
-	}
-	if err != nil {
+	if err := s.c.ReplicateObject(s.Context(), s.account, s.container, s.object); err != nil {
 		s.Error(err)
 	}
 	replicas := s.replicas()
@@ -277,9 +273,6 @@ func (s *series) settle(winner *attempt, may [][]byte) {
 // replicas reads all replicas from the nodes; the body of what is not there is nil.
 func (s *series) replicas() []Replica {
 	replicas, err := s.c.Replicas(s.Context(), s.account, s.container, s.object)
-	for tries := 0; err != nil && tries < 10; tries++ { // a busy machine lets time-outs run out
-		replicas, err = s.c.Replicas(s.Context(), s.account, s.container, s.object)
-	}
 	if err != nil {
 		s.Fatal(err)
 	}
