@@ -49,6 +49,8 @@ type Options struct {
 	Filters []string
 	// Proxy is added to the proxy's table, as lines of TOML.
 	Proxy string
+	// S3 has proxies speak the S3 API too, and ask who their clients are: test:tester, with the key testing, owns AUTH_test.
+	S3 bool
 	// NodeTimeout is how long anybody waits for a node: 10 seconds by default, which in a bubble of synctest cost nothing.
 	NodeTimeout time.Duration
 	// Log is told everything; by default nobody is.
@@ -257,7 +259,11 @@ func (c *Cluster) writeFiles(etc string) error {
 	if err := os.WriteFile(filepath.Join(etc, "swift.toml"), []byte(swift), 0o644); err != nil {
 		return err
 	}
-	kinds := slices.Concat([]string{"catch_errors", "gatekeeper", "healthcheck", "cache", "listing_formats"}, c.options.Filters, []string{"proxy-server"})
+	filters := slices.Clone(c.options.Filters)
+	if c.options.S3 {
+		filters = append(filters, "s3api", "tempauth", "slo")
+	}
+	kinds := slices.Concat([]string{"catch_errors", "gatekeeper", "healthcheck", "cache", "listing_formats"}, filters, []string{"proxy-server"})
 	proxy := fmt.Sprintf(`[DEFAULT]
 bind_port = 8080
 [pipeline.main]
@@ -274,8 +280,11 @@ node_timeout = %g
 post_quorum_timeout = %g
 %s
 `, strings.Join(kinds, `", "`), c.options.NodeTimeout.Seconds(), min(0.5, c.options.NodeTimeout.Seconds()), c.options.Proxy)
-	for _, kind := range c.options.Filters {
+	for _, kind := range filters {
 		proxy += "[filter." + kind + "]\n"
+		if kind == "tempauth" && c.options.S3 {
+			proxy += "user_test_tester = \"testing .admin\"\n"
+		}
 	}
 	return os.WriteFile(filepath.Join(etc, "proxy-server.toml"), []byte(proxy), 0o644)
 }
