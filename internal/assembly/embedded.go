@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -248,4 +249,19 @@ func (e *Embedded) Users() map[string]string {
 	s, _ := e.Setup.Plan.File.Section("filter", "tempauth")
 	s.Decode(&c, config.Section{}, s.Keys()...) // only the users are wanted; pipeline.Read has checked the rest
 	return c.Users
+}
+
+// S3 tells whether the S3 API is served, and which region requests must be signed for.
+func (e *Embedded) S3() (region string, served bool) {
+	for _, entry := range e.Setup.Plan.Entries {
+		if entry.Definition.Kind() != "s3api" {
+			continue
+		}
+		for _, o := range entry.Report.Options {
+			if o.Key == "location" {
+				return strings.Trim(o.Value, `"`), true
+			}
+		}
+	}
+	return "", false
 }

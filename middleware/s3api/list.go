@@ -14,6 +14,9 @@ import (
 	"github.com/apus-storage/apus/middleware/s3api/s3xml"
 )
 
+// namespace is that of all elements of documents.
+const namespace = s3xml.Namespace
+
 // maxEntry is how long one entry of a listing may be: a name, all of whose bytes are escaped, and the rest.
 const maxEntry = 16 << 10
 
