@@ -145,9 +145,10 @@ func newApp(h middleware.Host, c Config, d Deps) (*App, error) {
 	}
 	a.warn(options, policies)
 	_, overTCP := d.Transport.(*nodes.TCP)
+	_, inProcess := d.Transport.(*nodes.Direct)
 	a.nodes = fanout.New(fanout.Config{
-		Interruptible: overTCP,
-		Transport:     d.Transport, Log: h.Log, Clock: h.Clock, LogHandoffs: c.LogHandoffs, Shuffle: a.shuffle,
+		Interruptible: overTCP, InProcess: inProcess,
+		Transport: d.Transport, Log: h.Log, Clock: h.Clock, LogHandoffs: c.LogHandoffs, Shuffle: a.shuffle,
 		Limiter: fanout.NewLimiter(c.ErrorSuppressionInterval.Duration, c.ErrorSuppressionLimit, h.Clock),
 	})
 	return a, nil

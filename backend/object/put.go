@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/meta"
+	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/internal/reply"
 	"github.com/apus-storage/apus/internal/timestamp"
 )
@@ -54,7 +56,7 @@ func (s *Server) put(c *call) error {
 	defer up.Close()
 	s.beginRead(c)
 	c.consent(footer, cond)
-	body, err := footer.begin(c)
+	body, err := footer.begin(c, func() { s.beginRead(c) })
 	if err != nil {
 		return err
 	}
@@ -184,12 +186,45 @@ func (s *Server) stateBeforePut(c *call, cond *condition) (*store.Info, error) {
 	return info, nil
 }
 
+// hasher is what makes the MD5 of a body: this server, or, in the same process, who sends it.
+type hasher struct {
+	hash.Hash                        // nil if the sender does it
+	sent      func() ([]byte, int64) // of the sender
+}
+
+func hasherOf(body io.Reader) hasher {
+	if b, ok := body.(nodes.Hashed); ok {
+		if sent := b.ObjectMD5(); sent != nil {
+			return hasher{sent: sent}
+		}
+	}
+	return hasher{Hash: md5.New()}
+}
+
+func (h hasher) add(p []byte) {
+	if h.Hash != nil {
+		h.Write(p)
+	}
+}
+
+// md5 returns the MD5 of all that was read.
+func (h hasher) md5(total int64) ([]byte, error) {
+	if h.Hash != nil {
+		return h.Sum(nil), nil
+	}
+	sum, n := h.sent()
+	if len(sum) != md5.Size || n != total {
+		return nil, fmt.Errorf("got %d bytes where %d were hashed", total, n)
+	}
+	return sum, nil
+}
+
 // receive copies the body to the disk and returns its length and MD5.
 func (s *Server) receive(c *call, body io.Reader, up store.Upload) (int64, []byte, error) {
 	deadline := time.Now().Add(s.cfg.MaxUploadTime.Duration)
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
-	sum := md5.New()
+	sum := hasherOf(c.r.Body)
 	var total int64
 	for {
 		if time.Now().After(deadline) {
@@ -198,14 +233,15 @@ func (s *Server) receive(c *call, body io.Reader, up store.Upload) (int64, []byt
 		s.beginRead(c)
 		n, err := body.Read(*buf)
 		if n > 0 {
-			sum.Write((*buf)[:n])
+			sum.add((*buf)[:n])
 			total += int64(n)
 			if _, err := up.Write((*buf)[:n]); err != nil {
 				return 0, nil, c.failure(err)
 			}
 		}
 		if err == io.EOF {
-			return total, sum.Sum(nil), nil
+			sum, err := sum.md5(total)
+			return total, sum, err
 		}
 		if err != nil {
 			return 0, nil, err

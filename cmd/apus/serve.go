@@ -30,7 +30,8 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run everything in one process, with nothing to set up",
 		Long: `Run a whole object store in one process: the proxy, the account, container and object servers and their daemons, on
-one directory. A new directory gets a cluster of its own, with a user and a key that are printed.
+one directory. A new directory gets a cluster of its own, with a user and a key that are printed. It serves the Swift API and
+the S3 API on the same containers.
 
 What is stored is laid out as OpenStack Swift lays it out, one directory for each device under DATA/devices; the rings and the
 other files of the cluster are in DATA/etc.
@@ -130,17 +131,25 @@ func greet(w io.Writer, addr net.Addr, e *assembly.Embedded, f serveFlags) {
 	}
 	auth := url + "/auth/v1.0"
 	fmt.Fprintf(w, `
-  user  %s
-  key   %s
-  auth  %s
-
+  user  %[1]s
+  key   %[2]s
+  auth  %[3]s
+`, user, key, auth)
+	region, s3 := e.S3()
+	if s3 {
+		fmt.Fprintf(w, "  S3    %s, region %s; the user is the access key, the key its secret\n", url, region)
+	}
+	fmt.Fprintf(w, `
 Try one of these:
 
-  curl -i -H 'X-Auth-User: %s' -H 'X-Auth-Key: %s' %s   # then: curl -H 'X-Auth-Token: ...' STORAGE-URL
-  swift -A %s -U %s -K %s stat
-  rclone lsd --swift-auth %s --swift-user %s --swift-key %s :swift:
-
-`, user, key, auth, user, key, auth, auth, user, key, auth, user, key)
+  curl -i -H 'X-Auth-User: %[1]s' -H 'X-Auth-Key: %[2]s' %[3]s   # then: curl -H 'X-Auth-Token: ...' STORAGE-URL
+  swift -A %[3]s -U %[1]s -K %[2]s stat
+  rclone lsd --swift-auth %[3]s --swift-user %[1]s --swift-key %[2]s :swift:
+`, user, key, auth)
+	if s3 {
+		fmt.Fprintf(w, "  AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_DEFAULT_REGION=%s aws --endpoint-url %s s3 ls\n", user, key, region, url)
+	}
+	fmt.Fprintln(w)
 }
 
 // login picks the first administrator, by name.

@@ -3,7 +3,6 @@ package assembly
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -169,8 +168,9 @@ func (s *sample) build(t testing.TB, from int) http.Handler {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewRegistry()
+	server := serve.Defaults()
 	p, err := plan.Build(middleware.Host{
-		Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: clock.System, Dir: t.TempDir(),
+		Version: "test", Log: server.Logger(io.Discard), Clock: clock.System, Dir: t.TempDir(),
 		Cluster: cluster, Metrics: registry, Gather: registry,
 	})
 	if err != nil {

@@ -185,7 +185,10 @@ bind_ip = "127.0.0.1"
 bind_port = 8080
 
 [pipeline.main]
-pipeline = ["catch_errors", "gatekeeper", "healthcheck", "metrics", "proxy-logging", "cache", "listing_formats", "tempauth", "copy", "proxy-logging", "proxy-server"]
+pipeline = [
+  "catch_errors", "gatekeeper", "healthcheck", "metrics", "proxy-logging", "cache", "listing_formats", "bulk", "tempurl", "s3api", "formpost",
+  "tempauth", "staticweb", "copy", "container-quotas", "account-quotas", "slo", "dlo", "versioned_writes", "symlink", "proxy-logging", "proxy-server",
+]
 
 [filter.catch_errors]
 [filter.gatekeeper]
@@ -193,14 +196,39 @@ pipeline = ["catch_errors", "gatekeeper", "healthcheck", "metrics", "proxy-loggi
 [filter.metrics]
 [filter.proxy-logging]
 [filter.listing_formats]
+[filter.bulk]
+[filter.staticweb]
 [filter.copy]
+[filter.container-quotas]
+[filter.account-quotas]
+[filter.slo]
+[filter.dlo]
+[filter.symlink]
 
 [filter.cache]
 backend = "memory"
 
+# Signed URLs and forms of the Swift API; sha1 is for clients that are old.
+[filter.tempurl]
+allowed_digests = ["sha256", "sha512"]
+[filter.formpost]
+allowed_digests = ["sha256", "sha512"]
+
+# The S3 API. An access key is ACCOUNT:USER, its secret is that user's KEY below.
+[filter.s3api]
+location = "us-east-1"
+# Requests that nobody has signed are for the buckets of this account that everybody may read.
+anonymous_account = "AUTH_%[1]s"
+# With "s3.example.net", buckets can be in the name of the host: photos.s3.example.net.
+# storage_domain = "s3.example.net"
+
+[filter.versioned_writes]
+allow_versioned_writes = true
+allow_object_versioning = true
+
 [filter.tempauth]
 # user_ACCOUNT_USER = "KEY GROUP..."
-user_%s_%s = "%s .admin"
+user_%[1]s_%[2]s = "%[3]s .admin"
 
 [app.proxy-server]
 account_autocreate = true

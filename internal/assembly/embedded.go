@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,6 +40,8 @@ type EmbeddedOptions struct {
 	Policies []string
 	// Config is the proxy's file; empty means the data directory's own etc/proxy-server.toml.
 	Config string
+	// NoDaemons leaves out the background work: nothing happens but what is asked for.
+	NoDaemons bool
 
 	Log     *slog.Logger
 	Clock   clock.Clock
@@ -108,7 +111,7 @@ func OpenEmbedded(o EmbeddedOptions) (_ *Embedded, err error) {
 		Log: o.Log, Clock: o.Clock, FS: o.FS, Transport: e.Direct, Dir: etc, Cluster: cluster, Rings: rings,
 		Metrics: prometheus.NewRegistry(), Version: o.Version,
 	}
-	if err := e.startNodes(around); err != nil {
+	if err := e.startNodes(around, o.NoDaemons); err != nil {
 		return nil, err
 	}
 	if e.Proxy, err = e.Setup.Build(around); err != nil {
@@ -118,8 +121,9 @@ func OpenEmbedded(o EmbeddedOptions) (_ *Embedded, err error) {
 	return e, nil
 }
 
-// startNodes makes the three storage servers, each for all devices, and puts them where the rings say they are.
-func (e *Embedded) startNodes(a Around) error {
+// startNodes makes the three storage servers, each for all devices, with their daemons, and puts them where the rings say
+// they are.
+func (e *Embedded) startNodes(a Around, noDaemons bool) error {
 	devices := filepath.Join(e.data, "devices")
 	host := middleware.Host{Log: a.Log, Clock: a.Clock, Cluster: a.Cluster}
 	deps, closePool := a.database(host)
@@ -156,8 +160,10 @@ func (e *Embedded) startNodes(a Around) error {
 		return err
 	}
 	e.closers = append(e.closers, objects.Close)
-	if err := e.startDaemons(a, deps.Brokers); err != nil {
-		return err
+	if !noDaemons {
+		if err := e.startDaemons(a, deps.Brokers); err != nil {
+			return err
+		}
 	}
 	for port, h := range map[string]http.Handler{accountPort: accounts, containerPort: containers, objectPort: objects} {
 		e.Direct.Handle(net.JoinHostPort(nodeIP, port), h)
@@ -243,4 +249,19 @@ func (e *Embedded) Users() map[string]string {
 	s, _ := e.Setup.Plan.File.Section("filter", "tempauth")
 	s.Decode(&c, config.Section{}, s.Keys()...) // only the users are wanted; pipeline.Read has checked the rest
 	return c.Users
+}
+
+// S3 tells whether the S3 API is served, and which region requests must be signed for.
+func (e *Embedded) S3() (region string, served bool) {
+	for _, entry := range e.Setup.Plan.Entries {
+		if entry.Definition.Kind() != "s3api" {
+			continue
+		}
+		for _, o := range entry.Report.Options {
+			if o.Key == "location" {
+				return strings.Trim(o.Value, `"`), true
+			}
+		}
+	}
+	return "", false
 }

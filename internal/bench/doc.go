@@ -1,5 +1,6 @@
-// Package bench drives a Swift endpoint with a stream of object requests and measures what they cost: latency and
-// throughput as a client sees them, and, for servers on this machine, operations per second of processor time.
+// Package bench drives an endpoint with a stream of object requests, of the Swift API or of S3, and measures what they
+// cost: latency and throughput as a client sees them, and, for servers on this machine, operations per second of
+// processor time.
 //
 // A [Runner] owns one endpoint (a [Target]) and one population: a fixed number of objects whose names, sizes and
 // contents follow from the seed. It runs the plan's phases one at a time. A phase is either one kind of operation, so
@@ -14,7 +15,7 @@
 //   - Only answers that are right count as operations. The rest are errors, kept by kind with an example.
 //   - Latency runs from the start of the request to the last byte of the answer, over connections that stay open.
 //
-// Non-goals: S3, server-side features such as large objects, and open-loop load with a fixed arrival rate: each worker
+// Non-goals: server-side features such as large objects, and open-loop load with a fixed arrival rate: each worker
 // sends its next request when the last one is answered, so a stalled server is asked less, not queued upon.
 //
 // Example:

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,6 +23,7 @@ const (
 	faultLength     = "wrong length"
 	faultContent    = "wrong content"
 	faultEtag       = "wrong etag"
+	faultUnsent     = "not sent"
 )
 
 // exchange is what came of one request.
@@ -38,7 +38,11 @@ type exchange struct {
 func (w *worker) exchange(ctx context.Context, op Op, id int32) exchange {
 	ctx, cancel := context.WithTimeout(ctx, w.r.cfg.Timeout)
 	defer cancel()
-	req := w.r.request(op, id).WithContext(ctx)
+	req, err := w.r.api.request(op, id)
+	if err != nil {
+		return unsent(op, err)
+	}
+	req = req.WithContext(ctx)
 	start := w.r.clock.Now()
 	resp, err := w.r.rt.RoundTrip(req)
 	if err != nil {
@@ -46,7 +50,7 @@ func (w *worker) exchange(ctx context.Context, op Op, id int32) exchange {
 	}
 	defer resp.Body.Close()
 	var ex exchange
-	if expected(op, resp.StatusCode) {
+	if w.r.api.right(op, resp.StatusCode) {
 		ex = w.readBody(ctx, req, resp, id)
 	} else {
 		ex = w.badStatus(req, resp)
@@ -57,7 +61,7 @@ func (w *worker) exchange(ctx context.Context, op Op, id int32) exchange {
 	}
 	switch op {
 	case Put:
-		ex.bytes = req.ContentLength
+		ex.bytes = w.r.names.size(id)
 		w.checkEtag(&ex, req, resp, id)
 	case Head:
 		if size := w.r.names.size(id); resp.ContentLength != size {
@@ -65,22 +69,6 @@ func (w *worker) exchange(ctx context.Context, op Op, id int32) exchange {
 		}
 	}
 	return ex
-}
-
-// expected says if a status is the right one. An empty container's listing may be a 204.
-func expected(op Op, status int) bool {
-	switch op {
-	case Put:
-		return status == http.StatusCreated
-	case Delete:
-		return status == http.StatusNoContent
-	case Post:
-		return status == http.StatusAccepted
-	case List:
-		return status == http.StatusOK || status == http.StatusNoContent
-	default:
-		return status == http.StatusOK
-	}
 }
 
 // readBody reads the answer to its end, so that the connection can be used again, and for a GET checks the length and,
@@ -141,6 +129,13 @@ func (w *worker) badStatus(req *http.Request, resp *http.Response) exchange {
 	return ex
 }
 
+// unsent makes the fault of a request that could not be made.
+func unsent(op Op, err error) exchange {
+	ex := exchange{}
+	ex.fail(faultUnsent, "%s: %v", op, err)
+	return ex
+}
+
 // failed makes the fault of a request that got no answer, or not all of it.
 func failed(ctx context.Context, req *http.Request, err error) exchange {
 	kind := faultConnection
@@ -163,71 +158,4 @@ func failed(ctx context.Context, req *http.Request, err error) exchange {
 func (ex *exchange) fail(kind, format string, args ...any) {
 	ex.fault = kind
 	ex.detail = func() string { return fmt.Sprintf(format, args...) }
-}
-
-// request makes the request of an operation. Headers are shared by all requests of a kind and must not be changed.
-func (r *Runner) request(op Op, id int32) *http.Request {
-	u := *r.base
-	req := &http.Request{URL: &u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: r.headers[op]}
-	switch op {
-	case Put:
-		req.Method = http.MethodPut
-		r.setContent(req, id)
-	case Get:
-		req.Method = http.MethodGet
-	case Head:
-		req.Method = http.MethodHead
-	case Delete:
-		req.Method = http.MethodDelete
-	case Post:
-		req.Method = http.MethodPost
-	case List:
-		req.Method = http.MethodGet
-		u.Path += "/" + r.names.container(int(id))
-		u.RawQuery = "format=json&limit=" + strconv.Itoa(r.cfg.ListLimit)
-		return req
-	}
-	u.Path += "/" + r.names.container(int(id)%r.cfg.Containers) + "/" + r.names.object(id)
-	return req
-}
-
-// setContent gives a PUT its body. A zero length needs http.NoBody to be told from an unknown one.
-func (r *Runner) setContent(req *http.Request, id int32) {
-	req.ContentLength = r.names.size(id)
-	if req.ContentLength == 0 {
-		req.Body = http.NoBody
-		return
-	}
-	req.Body = r.content(id)
-	req.GetBody = func() (io.ReadCloser, error) { return r.content(id), nil }
-}
-
-func (r *Runner) content(id int32) *Content {
-	return r.pool.Content(r.names.object(id), r.names.size(id))
-}
-
-// headersFor makes the headers of each kind of operation.
-func headersFor(token string) [opCount]http.Header {
-	var all [opCount]http.Header
-	for op := range opCount {
-		h := http.Header{"User-Agent": {"apus-bench"}}
-		if token != "" {
-			h["X-Auth-Token"] = []string{token}
-		}
-		switch op {
-		case Put:
-			h["Content-Type"] = []string{"application/octet-stream"}
-		case Post:
-			h["X-Object-Meta-Bench"] = []string{"posted"}
-		}
-		all[op] = h
-	}
-	return all
-}
-
-// containerURL is the URL of a container.
-func (r *Runner) containerURL(i int) *url.URL {
-	u := *r.base
-	u.Path += "/" + r.names.container(i)
-	return &u
 }

@@ -11,7 +11,7 @@ import (
 // An Op is a kind of request.
 type Op uint8
 
-// The kinds of requests. List asks for a page of a container's names as JSON; the others are about an object.
+// The kinds of requests. List asks for a page of a container's names, of Swift as JSON; the others are about an object.
 const (
 	Put Op = iota
 	Get
@@ -140,8 +140,8 @@ type Config struct {
 	Settle time.Duration
 	// Timeout bounds one request including its body.
 	Timeout time.Duration
-	// ListLimit is the number of names that a list operation asks for.
-	ListLimit int
+	// Page is what a list operation asks for.
+	Page Page
 	// Seed decides names, sizes and the order of requests.
 	Seed uint64
 	// Verify checks the bodies of GETs against what was PUT, and the Etags of PUTs against the content's MD5.
@@ -175,8 +175,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%w: a run needs a count or a duration", ErrInvalid)
 	case c.Timeout <= 0:
 		return fmt.Errorf("%w: timeout %v: want more than 0", ErrInvalid, c.Timeout)
-	case c.ListLimit < 1 || c.ListLimit > 10_000:
-		return fmt.Errorf("%w: list limit %d: want 1 to 10000", ErrInvalid, c.ListLimit)
+	case c.Page.Limit < 1 || c.Page.Limit > 10_000:
+		return fmt.Errorf("%w: list limit %d: want 1 to 10000", ErrInvalid, c.Page.Limit)
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func TestValidateNamesTheFault(t *testing.T) {
 		{"no containers", func(c *Config) { c.Containers = 0 }, "0 containers"},
 		{"no phases", func(c *Config) { c.Phases = nil }, "no operations"},
 		{"no timeout", func(c *Config) { c.Timeout = 0 }, "timeout"},
-		{"no names wanted", func(c *Config) { c.ListLimit = 0 }, "list limit"},
+		{"no names wanted", func(c *Config) { c.Page.Limit = 0 }, "list limit"},
 		{"no workers", func(c *Config) { c.Concurrency = 0 }, "concurrency 0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -98,6 +98,6 @@ func testConfig(t *testing.T, ops string) Config {
 	}
 	return Config{
 		Container: "bench", Containers: 2, Objects: 21, Sizes: sizes, Phases: phases, Concurrency: 4, Count: 21,
-		Timeout: time.Minute, ListLimit: 100, Seed: 7, Verify: true,
+		Timeout: time.Minute, Page: Page{Limit: 100}, Seed: 7, Verify: true,
 	}
 }

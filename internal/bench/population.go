@@ -33,6 +33,11 @@ func (n names) object(i int32) string {
 	return string(strconv.AppendInt(b, int64(i), 10))
 }
 
+// path is where an object is, from its account.
+func (n names) path(i int32) string {
+	return "/" + n.container(int(i)%n.cfg.Containers) + "/" + n.object(i)
+}
+
 func (n names) size(i int32) int64 {
 	return n.cfg.Sizes.pick(mix(n.cfg.Seed ^ mix(uint64(i))))
 }

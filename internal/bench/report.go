@@ -36,7 +36,9 @@ type Plan struct {
 type SideReport struct {
 	Name       string `json:"name"`
 	StorageURL string `json:"storage_url"`
-	Pids       []int  `json:"pids,omitempty"`
+	// Payload is how bodies were sent by the S3 API; empty for Swift's.
+	Payload string `json:"s3_payload,omitempty"`
+	Pids    []int  `json:"pids,omitempty"`
 	// Rows are the figures over all rounds, Rounds those of each.
 	Rows   []Row   `json:"rows"`
 	Rounds [][]Row `json:"rounds"`
@@ -103,7 +105,7 @@ func newReport(ctx context.Context, sides []*Side) Report {
 }
 
 func (s *Side) report() SideReport {
-	out := SideReport{Name: s.Name, StorageURL: s.Runner.target.StorageURL}
+	out := SideReport{Name: s.Name, StorageURL: s.Runner.target.StorageURL, Payload: s.Runner.target.payload()}
 	if s.Runner.servers != nil {
 		out.Pids = s.Runner.servers.Pids()
 	}

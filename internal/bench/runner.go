@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,14 +30,13 @@ type Options struct {
 type Runner struct {
 	cfg     Config
 	target  Target
-	base    *url.URL
+	api     api
 	rt      http.RoundTripper
 	clock   clock.Clock
 	servers *CPU
 	self    *CPU
 	pool    *Pool
 	names   names
-	headers [opCount]http.Header
 	workers []*worker
 	retry   time.Duration // between attempts to delete a container
 
@@ -60,13 +58,9 @@ func New(cfg Config, t Target, o Options) (*Runner, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	base, err := t.base()
-	if err != nil {
-		return nil, err
-	}
 	r := &Runner{
-		cfg: cfg, target: t, base: base, rt: o.Transport, clock: o.Clock, servers: o.Servers, self: o.Self, pool: o.Pool,
-		names: newNames(cfg), headers: headersFor(t.Token), retry: time.Second,
+		cfg: cfg, target: t, rt: o.Transport, clock: o.Clock, servers: o.Servers, self: o.Self, pool: o.Pool,
+		names: newNames(cfg), retry: time.Second,
 	}
 	if r.rt == nil {
 		r.rt = NewTransport(cfg.Concurrency)
@@ -76,6 +70,10 @@ func New(cfg Config, t Target, o Options) (*Runner, error) {
 	}
 	if r.pool == nil {
 		r.pool = NewPool()
+	}
+	var err error
+	if r.api, err = t.api(r); err != nil {
+		return nil, err
 	}
 	present := !cfg.Prepare && !cfg.puts()
 	for id := range cfg.Concurrency {
@@ -93,7 +91,8 @@ func (r *Runner) Prepare(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("create container %s: %w", r.names.container(i), err)
 			}
-			if status/100 != 2 {
+			// One of our own that is there already is a conflict in S3.
+			if status/100 != 2 && (status != http.StatusConflict || r.target.S3 == nil) {
 				return fmt.Errorf("create container %s: status %d", r.names.container(i), status)
 			}
 		}
@@ -173,7 +172,10 @@ func (r *Runner) deleteContainer(ctx context.Context, i int) error {
 func (r *Runner) container(ctx context.Context, method string, i int) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
-	req := &http.Request{Method: method, URL: r.containerURL(i), Host: r.base.Host, Header: r.headers[Head]}
+	req, err := r.api.container(method, i)
+	if err != nil {
+		return 0, err
+	}
 	resp, err := r.rt.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return 0, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -340,8 +341,12 @@ func TestCleanLeavesWhatIsNotOurs(t *testing.T) {
 	if status, err := r.container(t.Context(), http.MethodPut, 0); err != nil || status != 201 {
 		t.Fatal(status, err)
 	}
-	req, _ := http.NewRequest(http.MethodPut, r.containerURL(0).String()+"/precious", strings.NewReader("x"))
-	req.Header = r.headers[Put]
+	req, err := r.api.container(http.MethodPut, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.URL.Path += "/precious"
+	req.Body, req.ContentLength = io.NopCloser(strings.NewReader("x")), 1
 	resp, err := r.rt.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
@@ -384,7 +389,7 @@ func BenchmarkGet(b *testing.B) {
 	fake := benchtest.New()
 	srv := httptest.NewServer(fake)
 	defer srv.Close()
-	cfg := Config{Container: "c", Containers: 1, Objects: 1, Concurrency: 1, Count: 1, Timeout: time.Minute, ListLimit: 1, Prepare: true}
+	cfg := Config{Container: "c", Containers: 1, Objects: 1, Concurrency: 1, Count: 1, Timeout: time.Minute, Page: Page{Limit: 1}, Prepare: true}
 	cfg.Phases, _ = ParseOps("get")
 	cfg.Sizes, _ = ParseSizes("4KiB")
 	r, err := New(cfg, Target{StorageURL: srv.URL + "/v1/AUTH_test", Token: benchtest.Token}, Options{})

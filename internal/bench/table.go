@@ -45,7 +45,11 @@ func (s SideReport) write(w io.Writer, named bool) {
 	if named {
 		fmt.Fprintf(w, "%s  ", s.Name)
 	}
-	fmt.Fprintln(w, s.StorageURL)
+	fmt.Fprint(w, s.StorageURL)
+	if s.Payload != "" {
+		fmt.Fprintf(w, "  S3, payloads %s", s.Payload)
+	}
+	fmt.Fprintln(w)
 	t := table{{"operation", "count", "errors", "ops/s", "MiB/s", "p50", "p90", "p99", "max", "ops/CPU-s", "CPU ms/op"}}
 	for _, r := range s.Rows {
 		t = append(t, []string{

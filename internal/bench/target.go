@@ -15,10 +15,12 @@ var ErrAuth = errors.New("authentication failed")
 
 // A Target is an account to drive.
 type Target struct {
-	// StorageURL is the account's URL, such as http://host/v1/AUTH_test.
+	// StorageURL is the account's URL, such as http://host/v1/AUTH_test; with S3, the endpoint's, such as http://host.
 	StorageURL string
 	// Token goes into X-Auth-Token; empty sends none.
 	Token string
+	// S3, if set, has it driven by the S3 API.
+	S3 *S3
 }
 
 // Credentials are what version 1 authentication takes.
@@ -46,6 +48,22 @@ func Authenticate(ctx context.Context, rt http.RoundTripper, c Credentials) (Tar
 		return Target{}, fmt.Errorf("authenticate %s at %s: %w: %s", c.User, c.URL, ErrAuth, resp.Status)
 	}
 	return t, nil
+}
+
+// api makes the API that it is driven by.
+func (t Target) api(r *Runner) (api, error) {
+	if t.S3 != nil {
+		return newS3(r, t)
+	}
+	return newSwift(r, t)
+}
+
+// payload is how bodies are sent, empty for Swift.
+func (t Target) payload() string {
+	if t.S3 == nil {
+		return ""
+	}
+	return string(t.S3.Payload)
 }
 
 // base checks the storage URL and returns it without a final slash.

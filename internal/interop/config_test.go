@@ -49,8 +49,8 @@ for name, net in [(n, e) for n in ('account', 'container', 'object', 'object-1')
 `
 
 // swiftFilters are in the pipeline of Swift's proxy; Apus' has those of them that it knows.
-var swiftFilters = []string{"catch_errors", "gatekeeper", "healthcheck", "cache", "listing_formats", "tempauth", "copy", "slo", "dlo",
-	"versioned_writes", "symlink"}
+var swiftFilters = []string{"catch_errors", "gatekeeper", "healthcheck", "cache", "listing_formats", "s3api", "tempauth", "copy", "slo",
+	"dlo", "versioned_writes", "symlink"}
 
 // apusFilters are those that Apus knows.
 func apusFilters() []string { return knownTo(swiftFilters) }
@@ -161,6 +161,8 @@ func (r *rig) writeConfigs(t *testing.T) {
 			text += fmt.Sprintf("memcache_servers = [\"127.0.0.1:%d\"]\n", r.ports["memcached"])
 		case "tempauth":
 			text += toml
+		case "s3api":
+			text += "s3_acl = true\nmin_segment_size = 4\n"
 		case "versioned_writes":
 			text += "allow_versioned_writes = true\nallow_object_versioning = true\n"
 		}
@@ -199,6 +201,10 @@ allow_versioned_writes = true
 allow_object_versioning = true
 [filter:symlink]
 use = egg:swift#symlink
+[filter:s3api]
+use = egg:swift#s3api
+s3_acl = true
+min_segment_size = 4
 [filter:tempauth]
 use = egg:swift#tempauth
 `

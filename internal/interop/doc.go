@@ -1,6 +1,6 @@
 // Package interop proves that Apus and OpenStack Swift can stand in for each other, process by process, in both directions.
 //
-// Its one test runs a cluster of real processes on loopback: two proxies side by side, one of each make, sharing memcached;
+// TestInterchange runs a cluster of real processes on loopback: two proxies side by side, one of each make, sharing memcached;
 // account, container and object servers for two halves of the devices; and the daemons and tools of both. It swaps the
 // storage servers under the running proxies, from Swift to a mixture to Apus and back, and asks after each swap
 //
@@ -9,7 +9,10 @@
 //   - that each replica, asked directly, answers alike under both makes,
 //   - that daemons and tools of the one find nothing to complain about on disks of the other.
 //
-// It needs Debian's packages of Swift and memcached, and is slow, so that it has a flag:
+// TestS3 runs the same cluster, and has buckets, uploads in parts, versions and grants begun through the S3 API of the one and gone on
+// with, read and ended through that of the other.
+//
+// They need Debian's packages of Swift and memcached, and are slow, so that they have a flag:
 //
 //	go test ./internal/interop -interop -v
 //	go test ./internal/interop -interop -interop.full -v -timeout 30m

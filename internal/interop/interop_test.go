@@ -19,7 +19,9 @@ var (
 	keep = flag.String("interop.dir", "", "a fresh directory for the cluster, to look at afterwards (default: one that is removed)")
 )
 
-func TestInterchange(t *testing.T) {
+// wanted skips a test that nobody has asked for, or that cannot be run here.
+func wanted(t *testing.T) {
+	t.Helper()
 	if !*run {
 		t.Skip("runs a cluster of OpenStack Swift's processes for some minutes: ask for it with -interop")
 	}
@@ -32,6 +34,10 @@ func TestInterchange(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("OpenStack Swift's servers change their user, which needs root")
 	}
+}
+
+func TestInterchange(t *testing.T) {
+	wanted(t)
 	r := newRig(t)
 	took := stopwatch(t)
 	c := &chronicle{rig: r}

@@ -180,8 +180,7 @@ func (w *writer) Write(b []byte) (int, error) {
 			w.closed = true
 			return total - len(b), ErrClosed
 		}
-		w.written += int64(len(b) - len(w.chunk))
-		b = w.chunk
+		b = w.chunk // what was taken has been counted
 		if w.direct != nil && len(b) > 0 {
 			w.chunk = nil
 			n, err := w.Write(b)
@@ -233,8 +232,14 @@ func (b *body) Read(dst []byte) (int, error) {
 		b.next()
 	}
 	n := copy(dst, b.chunk)
-	b.chunk = b.chunk[n:]
+	b.take(n)
 	return n, nil
+}
+
+// take counts what the reader has taken of the chunk.
+func (b *body) take(n int) {
+	b.chunk = b.chunk[n:]
+	b.written += int64(n)
 }
 
 func (b *body) end() error {
@@ -246,22 +251,20 @@ func (b *body) end() error {
 
 // WriteTo lets the handler write the rest of the body straight to dst.
 func (b *body) WriteTo(dst io.Writer) (int64, error) {
-	var n int64
+	start := b.written
 	if len(b.chunk) > 0 {
 		m, err := dst.Write(b.chunk)
-		b.chunk = b.chunk[m:]
-		n = int64(m)
+		b.take(m)
 		if err != nil {
-			return n, err
+			return int64(m), err
 		}
 	}
-	start := b.written
 	b.direct = dst
 	for !b.over {
 		b.next()
 	}
 	b.direct = nil
-	n += b.written - start
+	n := b.written - start
 	switch {
 	case b.dstErr != nil:
 		return n, b.dstErr

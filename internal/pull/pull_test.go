@@ -45,7 +45,10 @@ func TestBodyComesInOrderWhateverTheBuffers(t *testing.T) {
 			if _, err := io.CopyN(&b, r, 400); err != nil {
 				return nil, err
 			}
-			_, err := r.(io.WriterTo).WriteTo(&b)
+			n, err := r.(io.WriterTo).WriteTo(&b)
+			if int(n) != b.Len()-400 {
+				t.Errorf("WriteTo counts %d bytes, want %d", n, b.Len()-400)
+			}
 			return b.Bytes(), err
 		},
 	} {

@@ -32,7 +32,7 @@ func start(t *testing.T, c Conversation) string {
 	}
 	options := assembly.EmbeddedOptions{
 		Data: filepath.Join(dir, "data"), Config: path, Policies: []string{"gold", "silver"},
-		Log: slog.New(slog.DiscardHandler), Clock: clock.System, FS: disk.OS{}, Version: "test",
+		Log: slog.New(slog.DiscardHandler), Clock: clock.System, FS: disk.OS{}, Version: "test", NoDaemons: true,
 	}
 	e, err := assembly.OpenEmbedded(options)
 	if err == nil && len(c.Files) > 0 {

@@ -10,6 +10,7 @@
 //   - The first segment is asked for before the head is sent, so that a manifest whose first segment is missing, has
 //     changed or may not be read is an error (409, or 503 if a server failed) and not a short body. The second is not
 //     waited for.
+//   - What has been read of a segment reaches the client before the next one is asked for, however little it is.
 //   - After the head, whatever is wrong with a segment cuts the connection: an answer never ends cleanly unless it is
 //     whole.
 //   - A client that goes away, and a time that is over, end the segment that is being read.
@@ -96,6 +97,7 @@ type stream struct {
 	segment Segment
 	body    *http.Response // of the segment, if it is an object
 	open    bool
+	pending bool // something was sent since the last flush
 }
 
 // errEnd says that there are no more segments.
@@ -201,15 +203,18 @@ func (s Segment) check(resp *http.Response) error {
 func etag(h http.Header) string { return strings.Trim(h.Get("Etag"), `"`) }
 
 // copy sends the next n bytes, which must end where a segment does; all that are left if n is ranges.None.
-func (s *stream) copy(w io.Writer, n int64) error {
+func (s *stream) copy(w http.ResponseWriter, n int64) error {
 	var sent int64
 	for n == ranges.None || sent < n {
+		if err := s.flush(w); err != nil {
+			return err
+		}
 		err := s.advance()
 		if err == errEnd && n == ranges.None {
 			return nil
 		}
 		if err == errEnd {
-			return fmt.Errorf("segments have %d bytes, want %d: %w", sent, n, io.ErrUnexpectedEOF)
+			return fmt.Errorf("segments up to %s have %d bytes, want %d: %w", s.segment.Path, sent, n, io.ErrUnexpectedEOF)
 		}
 		if err != nil {
 			return err
@@ -229,8 +234,22 @@ func (s *stream) copy(w io.Writer, n int64) error {
 	return nil
 }
 
+// flush lets the client have what was sent, if the next segment is still to be asked for: that may take its time, and
+// net/http holds back the last few KiB.
+func (s *stream) flush(w http.ResponseWriter) error {
+	if s.open || !s.pending {
+		return nil
+	}
+	s.pending = false
+	if err := http.NewResponseController(w).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("flush before the next segment: %w", err)
+	}
+	return nil
+}
+
 func (s *stream) copySegment(w io.Writer) (int64, error) {
 	defer s.closeSegment()
+	s.pending = true
 	if s.body == nil {
 		n, err := w.Write(s.segment.Data[s.segment.Range.Start:s.segment.Range.End])
 		return int64(n), err

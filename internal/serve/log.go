@@ -15,5 +15,5 @@ func (c *Config) Logger(w io.Writer) *slog.Logger {
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(newTextHandler(w, o))
 }

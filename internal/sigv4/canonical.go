@@ -80,7 +80,8 @@ func headerLines(r *http.Request, name string) []string {
 	if name == "host" {
 		return []string{r.Host}
 	}
-	if lines := r.Header[textproto.CanonicalMIMEHeaderKey(name)]; len(lines) > 0 {
+	var space [64]byte
+	if lines := r.Header[string(appendKey(space[:0], name))]; len(lines) > 0 {
 		return lines
 	}
 	switch name {
@@ -92,6 +93,26 @@ func headerLines(r *http.Request, name string) []string {
 		return r.TransferEncoding
 	}
 	return nil
+}
+
+// appendKey appends the key that net/http has for a header whose name is in lower case, without a string of its own.
+func appendKey(b []byte, name string) []byte {
+	start := true
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case 'a' <= c && c <= 'z':
+			if start {
+				c -= 'a' - 'A'
+			}
+		case c != '-' && (c < '0' || c > '9'):
+			// Some such names have keys like these, others stay as they are.
+			return append(b[:0], textproto.CanonicalMIMEHeaderKey(name)...)
+		}
+		start = c == '-'
+		b = append(b, c)
+	}
+	return b
 }
 
 // appendCollapsed appends a header's value without white space around it, and with one space for any within.

@@ -2,6 +2,7 @@ package sigv4
 
 import (
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"testing"
@@ -120,4 +121,19 @@ func BenchmarkVerify(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// FuzzKeys compares the keys of headers with those that net/http has for names in lower case.
+func FuzzKeys(f *testing.F) {
+	for _, name := range []string{"host", "x-amz-content-sha256", "x-amz-meta-a_b", "te", "-x", "a b", "a=b", "x--y", "ü"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if name != strings.ToLower(name) {
+			return
+		}
+		if got, want := string(appendKey(nil, name)), textproto.CanonicalMIMEHeaderKey(name); got != want {
+			t.Errorf("the key of %q is %q, want %q", name, got, want)
+		}
+	})
 }

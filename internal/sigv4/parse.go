@@ -133,8 +133,9 @@ func (s *Signature) credential(text string, rules Rules, fail fail) error {
 	}
 	s.AccessKey = strings.Join(parts[:n], "/")
 	s.Scope = Scope{parts[n], parts[n+1], parts[n+2]}
-	if want := s.Time.Format(dateFormat); s.Scope.Date != want {
-		return fail("Invalid credential date \"" + s.Scope.Date + "\". This date is not the same as X-Amz-Date: \"" + want + "\".")
+	var space [len(dateFormat)]byte
+	if want := s.Time.AppendFormat(space[:0], dateFormat); s.Scope.Date != string(want) {
+		return fail("Invalid credential date \"" + s.Scope.Date + "\". This date is not the same as X-Amz-Date: \"" + string(want) + "\".")
 	}
 	if !rules.takes(s.Scope.Region) {
 		return fail("the region '"+s.Scope.Region+"' is wrong; expecting '"+rules.Region+"'", "Region", rules.Region)

@@ -71,8 +71,13 @@ func NewScope(at time.Time, region, service string) Scope {
 	return Scope{at.UTC().Format(dateFormat), region, service}
 }
 
-func (s Scope) String() string {
-	return s.Date + "/" + s.Region + "/" + s.Service + "/" + terminator
+func (s Scope) String() string { return string(s.append(nil)) }
+
+func (s Scope) append(b []byte) []byte {
+	for _, part := range []string{s.Date, s.Region, s.Service} {
+		b = append(append(b, part...), '/')
+	}
+	return append(b, terminator...)
 }
 
 // A Signature is what a request says of who signed it.
@@ -86,8 +91,9 @@ type Signature struct {
 	SecurityToken string
 	Payload       Payload
 
-	given     string
-	canonical canonical
+	given        string
+	canonical    canonical
+	stringToSign string // of that
 }
 
 // Recognise says whether a request carries such a signature, good or bad, or means to.
@@ -140,6 +146,7 @@ func Parse(r *http.Request, rules Rules) (*Signature, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.stringToSign = s.toSign(s.canonical.text)
 	return s, nil
 }
 
@@ -173,19 +180,15 @@ func notSigned(header string) error {
 }
 
 // StringToSign is what the client has to have signed, for services that check signatures themselves.
-func (s *Signature) StringToSign() string { return s.stringToSign(s.canonical.text) }
+func (s *Signature) StringToSign() string { return s.stringToSign }
 
-func (s *Signature) stringToSign(canonical []byte) string {
+func (s *Signature) toSign(canonical []byte) string {
 	sum := sha256.Sum256(canonical)
-	var b strings.Builder
-	b.Grow(200)
-	b.WriteString(algorithm + "\n")
-	b.WriteString(s.Time.Format(timeFormat))
-	b.WriteByte('\n')
-	b.WriteString(s.Scope.String())
-	b.WriteByte('\n')
-	b.WriteString(hex.EncodeToString(sum[:]))
-	return b.String()
+	var space [256]byte
+	b := append(space[:0], algorithm+"\n"...)
+	b = append(s.Time.AppendFormat(b, timeFormat), '\n')
+	b = append(s.Scope.append(b), '\n')
+	return string(hex.AppendEncode(b, sum[:]))
 }
 
 // Given is the signature that the client sent, in hexadecimal.
@@ -197,7 +200,7 @@ func (s *Signature) Verify(key Key) error {
 	if s.is(key.Sign(s.StringToSign())) {
 		return nil
 	}
-	if other := s.canonical.asSent(); other != nil && s.is(key.Sign(s.stringToSign(other))) {
+	if other := s.canonical.asSent(); other != nil && s.is(key.Sign(s.toSign(other))) {
 		return nil
 	}
 	return awserr.New(awserr.SignatureDoesNotMatch, noMatch, "AWSAccessKeyId", s.AccessKey, "StringToSign", s.StringToSign(), "SignatureProvided", s.given,

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/apus-storage/apus/internal/pull"
@@ -105,6 +106,9 @@ func Small(next http.Handler, r *http.Request, limit int) (*Response, error) {
 // Open sends the request and returns the answer as soon as its head is there. Close its body.
 func Open(next http.Handler, r *http.Request) (*http.Response, error) { return pull.Do(next, r) }
 
+// roomAtOnce bounds what is made room for because of a header alone.
+const roomAtOnce = 1 << 20
+
 type recorder struct {
 	header, sent http.Header
 	code         int
@@ -127,6 +131,12 @@ func (r *recorder) WriteHeader(code int) {
 func (r *recorder) Write(p []byte) (int, error) {
 	if r.code == 0 {
 		r.WriteHeader(http.StatusOK)
+	}
+	if r.body.Len() == 0 {
+		// Room for all of it at once, if the head says how much that is.
+		if n, err := strconv.Atoi(r.sent.Get("Content-Length")); err == nil && n > len(p) && n <= r.limit {
+			r.body.Grow(min(n, roomAtOnce))
+		}
 	}
 	if room := r.limit - r.body.Len(); len(p) > room {
 		r.over = true

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,8 +45,12 @@ type Options struct {
 	Proxies int
 	// Memory keeps objects in memory, so that a crash loses what has not been synced. Databases are always on disk.
 	Memory bool
+	// Filters are kinds that stand before the proxy's app in the pipeline, with their defaults.
+	Filters []string
 	// Proxy is added to the proxy's table, as lines of TOML.
 	Proxy string
+	// S3 has proxies speak the S3 API too, and ask who their clients are: test:tester, with the key testing, owns AUTH_test.
+	S3 bool
 	// NodeTimeout is how long anybody waits for a node: 10 seconds by default, which in a bubble of synctest cost nothing.
 	NodeTimeout time.Duration
 	// Log is told everything; by default nobody is.
@@ -253,10 +259,15 @@ func (c *Cluster) writeFiles(etc string) error {
 	if err := os.WriteFile(filepath.Join(etc, "swift.toml"), []byte(swift), 0o644); err != nil {
 		return err
 	}
+	filters := slices.Clone(c.options.Filters)
+	if c.options.S3 {
+		filters = append(filters, "s3api", "tempauth", "slo")
+	}
+	kinds := slices.Concat([]string{"catch_errors", "gatekeeper", "healthcheck", "cache", "listing_formats"}, filters, []string{"proxy-server"})
 	proxy := fmt.Sprintf(`[DEFAULT]
 bind_port = 8080
 [pipeline.main]
-pipeline = ["catch_errors", "gatekeeper", "healthcheck", "cache", "listing_formats", "proxy-server"]
+pipeline = ["%s"]
 [filter.catch_errors]
 [filter.gatekeeper]
 [filter.healthcheck]
@@ -268,7 +279,13 @@ account_autocreate = true
 node_timeout = %g
 post_quorum_timeout = %g
 %s
-`, c.options.NodeTimeout.Seconds(), min(0.5, c.options.NodeTimeout.Seconds()), c.options.Proxy)
+`, strings.Join(kinds, `", "`), c.options.NodeTimeout.Seconds(), min(0.5, c.options.NodeTimeout.Seconds()), c.options.Proxy)
+	for _, kind := range filters {
+		proxy += "[filter." + kind + "]\n"
+		if kind == "tempauth" && c.options.S3 {
+			proxy += "user_test_tester = \"testing .admin\"\n"
+		}
+	}
 	return os.WriteFile(filepath.Join(etc, "proxy-server.toml"), []byte(proxy), 0o644)
 }
 

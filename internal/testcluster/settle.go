@@ -177,8 +177,17 @@ func (c *Cluster) ReplicateObject(ctx context.Context, account, container, objec
 	return nil
 }
 
-// askNode sends a request to an object server.
-func (c *Cluster) askNode(ctx context.Context, n *Node, method, path string, h http.Header, body []byte) (*http.Response, error) {
+// askNode sends a request to an object server, again if a busy machine lets time-outs run out.
+func (c *Cluster) askNode(ctx context.Context, n *Node, method, path string, h http.Header, body []byte) (resp *http.Response, err error) {
+	for range 10 {
+		if resp, err = c.askNodeOnce(ctx, n, method, path, h, body); err == nil {
+			break
+		}
+	}
+	return resp, err
+}
+
+func (c *Cluster) askNodeOnce(ctx context.Context, n *Node, method, path string, h http.Header, body []byte) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, "http://"+n.addr[2], bytes.NewReader(body))
 	if err != nil {
 		return nil, err

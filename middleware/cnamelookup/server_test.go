@@ -72,14 +72,7 @@ type server struct {
 // serve runs a name server until the end of the test.
 func serve(t testing.TB, h dns.HandlerFunc) *server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := net.ListenPacket("udp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, p := listen(t)
 	s := &server{addr: l.Addr().String()}
 	counted := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		s.mu.Lock()
@@ -102,6 +95,25 @@ func serve(t testing.TB, h dns.HandlerFunc) *server {
 		})
 	}
 	return s
+}
+
+// listen finds a port that is free for TCP and for UDP: somebody else may have one half of it.
+func listen(t testing.TB) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for tries := 1; ; tries++ {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := net.ListenPacket("udp", l.Addr().String())
+		if err == nil {
+			return l, p
+		}
+		t.Cleanup(func() { l.Close() }) // not before, or the next one would be the same
+		if tries == 100 {
+			t.Fatal(err)
+		}
+	}
 }
 
 // questions returns how often the server was asked.

@@ -184,8 +184,8 @@ func TestSegmentsThatAreWrong(t *testing.T) {
 			defer srv.Close()
 			res, err := srv.Client().Get(srv.URL + manifestPath)
 			if err != nil {
-				if test.cut {
-					return // before the first bytes were flushed
+				if test.cut && test.n == "a" {
+					return // before anything was sent
 				}
 				t.Fatal(err)
 			}

@@ -290,18 +290,19 @@ func appendQuoted(b []byte, s string) []byte {
 const upperHex = "0123456789ABCDEF"
 
 func appendEscaped(b []byte, s string) []byte {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case plain(c), c == ':', c == '/', c == '{', c == '}':
-			b = append(b, c)
-		case c < 0x80:
+	for {
+		n := run(s, keeps)
+		if b = append(b, s[:n]...); n == len(s) {
+			return b
+		}
+		if c := s[n]; c < 0x80 {
 			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
-		default:
+		} else {
 			// Swift takes bytes for Latin-1 and quotes their UTF-8.
 			b = append(b, '%', 'C', "23"[c>>6&1], '%', upperHex[8|c>>4&3], upperHex[c&15])
 		}
+		s = s[n+1:]
 	}
-	return b
 }
 
 // appendQuotedTwice writes a path: Swift quotes it before it quotes the field.
@@ -309,18 +310,35 @@ func appendQuotedTwice(b []byte, path string) []byte {
 	if path == "" {
 		return append(b, '-')
 	}
-	for i := range len(path) {
-		if c := path[i]; plain(c) || c == '/' {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', '2', '5', upperHex[c>>4], upperHex[c&15])
+	for {
+		n := run(path, keepsTwice)
+		if b = append(b, path[:n]...); n == len(path) {
+			return b
 		}
+		b = append(b, '%', '2', '5', upperHex[path[n]>>4], upperHex[path[n]&15])
+		path = path[n+1:]
 	}
-	return b
 }
 
-func plain(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '-' || c == '~'
+// run is how many bytes at the beginning of s stay as they are.
+func run(s string, stays *[256]bool) int {
+	for i := range len(s) {
+		if !stays[s[i]] {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// What stays as it is in a field, and in a path.
+var keeps, keepsTwice = staying(":/{}"), staying("/")
+
+func staying(marks string) *[256]bool {
+	var t [256]bool
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~" + marks) {
+		t[c] = true
+	}
+	return &t
 }
 
 // A timeFormat says how a time is written; the zero value is seconds with nine decimals.

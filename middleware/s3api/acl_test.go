@@ -31,6 +31,9 @@ func TestPlainACLs(t *testing.T) {
 		{"one for those with a name", "/new", "authenticated-read", "", 501, "NotImplemented", "", ""},
 		{"one with an unknown word", "/new", "any", "", 400, "InvalidArgument", "", ""},
 		{"a private object", "/bucket/key", "private", "x", 200, "", "", ""},
+		{"a private object where all may read", "/open/key", "private", "x", 501, "NotImplemented", "", ""},
+		{"one that says nothing there", "/open/key", "", "x", 200, "", "", ""},
+		{"a private object where some pages may read", "/linked/key", "bucket-owner-full-control", "x", 501, "NotImplemented", "", ""},
 		{"a public object", "/bucket/key", "public-read", "x", 501, "NotImplemented", "", ""},
 		{"a bucket becomes public", "/bucket?acl", "public-read", "", 200, "", ".r:*,.rlistings", ""},
 		{"by a document", "/bucket?acl", "", grants(mine, all), 200, "", ".r:*,.rlistings", ""},
@@ -46,6 +49,10 @@ func TestPlainACLs(t *testing.T) {
 	} {
 		b := store(t, "")
 		b.On("PUT /v1/AUTH_test/new", middlewaretest.Answer{Code: 201}).On("POST /v1/AUTH_test/new", middlewaretest.Answer{Code: 204}).On("POST /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 204})
+		for name, list := range map[string]string{"open": ".r:*,.rlistings", "linked": ".r:example.com"} {
+			b.On("HEAD /v1/AUTH_test/"+name, middlewaretest.Answer{Code: 204, Header: map[string]string{"X-Container-Read": list}})
+			b.On("PUT /v1/AUTH_test/"+name+"/key", middlewaretest.Answer{Code: 201})
+		}
 		o := []middlewaretest.Option{middlewaretest.Body(test.body)}
 		if test.canned != "" {
 			o = append(o, middlewaretest.Header("x-amz-acl", test.canned))
@@ -108,7 +115,7 @@ func TestAnonymousRequests(t *testing.T) {
 	b.want(get("/bucket/private"), 403, "AccessDenied")
 	b.want(get("/bucket/key?response-content-type=x"), 400, "InvalidRequest")
 	b.want(get("/bucket/key?legal-hold2"), 501, "NotImplemented")
-	for _, target := range []string{"/", "/v1/AUTH_open/bucket", "/v1.0/AUTH_open/bucket", "/auth/v1.0", "/info", "/endpoints/x", "/UPPER/key", "/ab"} {
+	for _, target := range []string{"/", "/v1/AUTH_open/bucket", "/v1.0/AUTH_open/bucket", "/auth/v1.0", "/info", "/endpoints/x", "/healthcheck/", "/UPPER/key", "/ab"} {
 		if get(target); b.Last().URI != target {
 			t.Errorf("%s became %s", target, b.Last().URI)
 		}

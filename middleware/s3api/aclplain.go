@@ -29,12 +29,17 @@ func (plainACL) forObject(x *exchange, _ http.Header) error {
 	if canned == "" {
 		return nil
 	}
-	// Objects have no lists of their own: what does not take away anything is as good as said.
-	_, err := cannedLists(canned)
-	if err == nil && strings.HasPrefix(canned, "public-") {
+	if _, err := cannedLists(canned); err != nil {
+		return err
+	}
+	// Objects have no lists of their own: they are as private as their bucket.
+	if strings.HasPrefix(canned, "public-") {
 		return s3err.NotImplemented.Say("Objects have no ACLs of their own here", "Header", "x-amz-acl")
 	}
-	return err
+	if info := x.peek(x.bucket); info.Exists() && len(acl.Parse(string(info.ReadACL)).Referrers) > 0 {
+		return s3err.NotImplemented.Say("Objects have no ACLs of their own here, and the bucket is public", "Header", "x-amz-acl")
+	}
+	return nil
 }
 
 func (plainACL) forBucket(x *exchange, h http.Header) error {

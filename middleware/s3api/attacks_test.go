@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -384,7 +385,8 @@ func TestNamesOfBucketsAreOne(t *testing.T) {
 	}
 }
 
-// TestPathologicalHeaders sends ranges and types without end: the answer comes at once and is none of 5xx.
+// TestPathologicalHeaders sends ranges and types without end: the answer costs little and is none of 5xx. What it costs is
+// the process's own time, which other processes do not add to.
 func TestPathologicalHeaders(t *testing.T) {
 	b := securityBench(t, "")
 	many := strings.Repeat("0-0,", 10000) + "0-0"
@@ -399,12 +401,22 @@ func TestPathologicalHeaders(t *testing.T) {
 		for _, target := range []string{"/bucket/key", "/bucket/key?partNumber=1", "/bucket"} {
 			for _, method := range []string{"GET", "HEAD"} {
 				b.On("GET /v1/AUTH_test/bucket", middlewaretest.Answer{Body: "[]"})
-				start := time.Now()
+				start := processorTime(t)
 				r := b.do(method, target, middlewaretest.Header(c.name, c.value))
-				if r.Code >= 500 || time.Since(start) > 10*time.Second {
-					t.Errorf("%s %s with %s: %.40s: got %d after %v", method, target, c.name, c.value, r.Code, time.Since(start))
+				if took := processorTime(t) - start; r.Code >= 500 || took > 2*time.Second {
+					t.Errorf("%s %s with %s: %.40s: got %d for %v of processor time", method, target, c.name, c.value, r.Code, took)
 				}
 			}
 		}
 	}
+}
+
+// processorTime is how long this process has run on any processor.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

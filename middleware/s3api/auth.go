@@ -106,7 +106,7 @@ func (f *filter) meantForS3(r *http.Request) bool {
 }
 
 // notBuckets are the beginnings of paths that other filters and the proxy answer.
-var notBuckets = []string{"auth", "info", "endpoints"}
+var notBuckets = []string{"auth", "info", "endpoints", "healthcheck"}
 
 // tokens are Swift's.
 var tokens = []string{"X-Auth-Token", "X-Storage-Token", "X-Service-Token"}

@@ -116,7 +116,7 @@ func (a *answer) read(h http.Header) {
 		if len(values) == 0 {
 			continue
 		}
-		lower, v := strings.ToLower(name), values[0]
+		lower, v := lowerName(name), values[0]
 		if a.swift != nil {
 			a.swift[lower] = v
 		}
@@ -173,15 +173,41 @@ func (a *answer) other(lower, v string, stored *string) {
 		return
 	}
 	switch lower {
-	case strings.ToLower(sysmetaETag):
+	case lowerETag:
 		*stored = v
 	case oldPrefix + "etag":
 		if *stored == "" {
 			*stored = v
 		}
-	case strings.ToLower(sysmetaChecksum):
+	case lowerChecksum:
 		a.checksum = v
 	}
+}
+
+var (
+	lowerETag     = strings.ToLower(sysmetaETag)
+	lowerChecksum = strings.ToLower(sysmetaChecksum)
+)
+
+// lowerNames are those of the headers that nearly every answer has, so that they need not be made for each.
+var lowerNames = func() map[string]string {
+	m := map[string]string{}
+	for _, name := range []string{
+		"Accept-Ranges", "Content-Length", "Content-Type", "Date", "Etag", "Last-Modified", "X-Backend-Content-Type",
+		"X-Backend-Data-Timestamp", "X-Backend-Durable-Timestamp", "X-Backend-Storage-Policy-Index", "X-Backend-Timestamp",
+		"X-Openstack-Request-Id", "X-Timestamp", "X-Trans-Id", sysmetaETag, sysmetaChecksum,
+	} {
+		m[name] = strings.ToLower(name)
+	}
+	return m
+}()
+
+// lowerName is the name in lower case.
+func lowerName(name string) string {
+	if lower, ok := lowerNames[name]; ok {
+		return lower
+	}
+	return strings.ToLower(name)
 }
 
 // cors passes on what Swift says to browsers, in the words of S3.

@@ -14,6 +14,9 @@ import (
 	"github.com/apus-storage/apus/middleware/s3api/s3xml"
 )
 
+// namespace is that of all elements of documents.
+const namespace = s3xml.Namespace
+
 // maxEntry is how long one entry of a listing may be: a name, all of whose bytes are escaped, and the rest.
 const maxEntry = 16 << 10
 
@@ -246,6 +249,9 @@ func (x *exchange) listObjectsV2() error {
 
 // isoTime writes a time of a listing as S3 does: the full second after it, like Last-Modified.
 func isoTime(at string) string {
+	if text, ok := isoTimeOfText(at); ok {
+		return text
+	}
 	t, err := time.Parse("2006-01-02T15:04:05.999999", at)
 	if err != nil {
 		return at
@@ -254,4 +260,31 @@ func isoTime(at string) string {
 		t = t.Truncate(time.Second).Add(time.Second)
 	}
 	return t.Format("2006-01-02T15:04:05.000Z")
+}
+
+// isoTimeOfText does it without a calendar where one digit changes at most.
+func isoTimeOfText(at string) (string, bool) {
+	const shape, second = "0000-00-00T00:00:00.000000", 18
+	if len(at) != len(shape) {
+		return "", false
+	}
+	whole := true
+	for i := range len(shape) {
+		digit := at[i] >= '0' && at[i] <= '9'
+		if shape[i] == '0' && !digit || shape[i] != '0' && at[i] != shape[i] {
+			return "", false
+		}
+		whole = whole && (i <= second+1 || at[i] == '0')
+	}
+	last := at[second]
+	switch {
+	case whole:
+	case last == '9':
+		return "", false
+	default:
+		last++
+	}
+	var b [24]byte
+	out := append(append(b[:0], at[:second]...), last)
+	return string(append(out, ".000Z"...)), true
 }

@@ -86,7 +86,10 @@ func (x *exchange) listVersions() error {
 		l.Versions = append(l.Versions, x.versionXML(p.name(p.names[i]), e, kept))
 	}
 	if p.truncated {
-		l.NextKeyMarker, l.NextVersionIDMarker = p.name(p.last()), versionID(p.entries[len(p.entries)-1])
+		l.NextKeyMarker = p.name(p.last())
+		if last := len(p.entries) - 1; !p.subdirs[last] {
+			l.NextVersionIDMarker = versionID(p.entries[last])
+		}
 	}
 	return x.document(l)
 }
@@ -95,6 +98,7 @@ func (x *exchange) versionXML(name string, e listing.Entry, kept bool) versionXM
 	v := versionXML{Key: name, VersionID: versionID(e), IsLatest: !kept || e.Raw("is_latest") == "true", Owner: ownerXML{x.user(), x.user()}}
 	at, _ := e.Text(listing.KeyLastModified)
 	v.LastModified = isoTime(at)
+	v.XMLName.Space = namespace // otherwise it is in none
 	if isMarkerEntry(e) {
 		v.XMLName.Local = "DeleteMarker"
 		return v

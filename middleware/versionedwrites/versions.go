@@ -106,6 +106,14 @@ func (c *listCall) setMarker(query url.Values) error {
 		return reply.Raw(http.StatusBadRequest, "version_marker param requires marker")
 	case !given:
 		return nil
+	case !hasID && c.isSubdir(marker):
+		// The names of versions go on behind it; only the name itself says that all of them have been listed.
+		name, err := apipath.ReservedName(marker)
+		if err != nil {
+			return reply.Raw(http.StatusBadRequest, "invalid marker param").Because(err)
+		}
+		query.Set("marker", name)
+		return nil
 	}
 	all, err := apipath.ReservedName(marker, "")
 	if err != nil {
@@ -128,6 +136,15 @@ func (c *listCall) setMarker(query url.Values) error {
 	}
 	query.Set("marker", after)
 	return nil
+}
+
+// isSubdir says whether a marker is what a page lists in place of names that begin with it.
+func (c *listCall) isSubdir(marker string) bool {
+	prefix, _ := param(c.r, "prefix")
+	delimiter, _ := param(c.r, "delimiter")
+	rest, ok := strings.CutPrefix(marker, prefix)
+	_, after, found := strings.Cut(rest, delimiter)
+	return ok && delimiter != "" && found && after == ""
 }
 
 // inside returns the name of the object in whose versions the page begins, if it goes from newer to older: its latest

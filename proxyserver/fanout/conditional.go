@@ -27,6 +27,7 @@ func Majority(n int) int { return n/2 + 1 }
 // succeeds. docs/conditional-writes.md has the protocol. ErrPrecondition, ErrConflict and ErrUnpromised mean that nothing
 // has been stored; the last also that nothing of the body has been read.
 func (d *Dispatcher) PutIf(ctx context.Context, t Target, p Put) (*Answer, error) {
+	p = d.hashed(p)
 	if p.Footers != nil {
 		p = withFooters(p)
 	}
@@ -116,6 +117,7 @@ func (x *election) askOne(n ring.Node, h http.Header) ballot {
 		return ballot{}
 	}
 	f := newFeed(n, x.method, x.put.Length)
+	f.sum = x.put.sum
 	f.vow = &vow{}
 	f.start(x.ctx, d, t, h)
 	timer := time.NewTimer(t.Options.NodeTimeout)

@@ -68,6 +68,7 @@ type Dispatcher struct {
 	shuffle   func(n int, swap func(i, j int))
 	// interruptible says that the transport gives up when a request's context ends.
 	interruptible bool
+	inProcess     bool           // nodes take the MD5 of what they get
 	strays        sync.WaitGroup // requests that outlive the call that made them
 }
 
@@ -81,6 +82,8 @@ type Config struct {
 	// Interruptible says that the transport gives up a request soon after its context has ended, so that a time-out needs no
 	// goroutine that can be left behind. A transport to nodes in this process cannot.
 	Interruptible bool
+	// InProcess says that the transport is to nodes in this process, which take the MD5 of an upload from here; see [nodes.Hashed].
+	InProcess bool
 	// Shuffle permutes primaries; nil means at random.
 	Shuffle func(n int, swap func(i, j int))
 }
@@ -92,8 +95,8 @@ func New(c Config) *Dispatcher {
 	}
 	return &Dispatcher{
 		transport: c.Transport, limiter: c.Limiter, log: c.Log, clock: c.Clock, handoffs: c.LogHandoffs, shuffle: c.Shuffle,
-		interruptible: c.Interruptible,
-		timings:       timings{byIP: map[string]timing{}},
+		interruptible: c.Interruptible, inProcess: c.InProcess,
+		timings: timings{byIP: map[string]timing{}},
 	}
 }
 

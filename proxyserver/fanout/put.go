@@ -27,6 +27,8 @@ type Put struct {
 	Whole bool
 	// Footers, if set, is called when the body has been read and returns further headers to be stored; see footers.go.
 	Footers func() http.Header
+
+	sum *summed // the body, if it is hashed on its way; see hashed.go
 }
 
 // Errors of a Put that are about the client's side of it. The body's own errors are returned as they are.
@@ -48,6 +50,7 @@ func (d *Dispatcher) Put(ctx context.Context, t Target, p Put) (*Answer, error) 
 	if p.small() {
 		return d.putSmall(ctx, t, p)
 	}
+	p = d.hashed(p)
 	u := &upload{d: d, t: t, method: http.MethodPut, put: p, nodes: d.nodes(t, forPut), quorum: Quorum(len(p.Headers))}
 	if p.Footers != nil {
 		u.put = withFooters(p)
@@ -113,6 +116,7 @@ func (u *upload) connectOne(ctx context.Context, h http.Header) (*feed, *verdict
 			return nil, nil
 		}
 		f := newFeed(n, u.method, u.put.Length)
+		f.sum = u.put.sum
 		start := u.d.clock.Now()
 		f.start(ctx, u.d, u.t, h)
 		timer := time.NewTimer(u.t.Options.NodeTimeout)
@@ -332,6 +336,7 @@ type feed struct {
 	givenUp bool          // by the upload
 	vow     *vow          // that the node must have made before it gets anything; nil if it need not
 	promise chan struct{} // closed when a node in another process has said that it takes footers; nil if it need not
+	sum     *summed       // hashes the body, if it is hashed on its way
 	cancel  context.CancelFunc
 	current *chunk
 	offset  int

@@ -254,7 +254,9 @@ func dataTime(h http.Header) timestamp.Timestamp {
 // refuse takes in an answer that is not good.
 func (r *reading) refuse(a attempt) {
 	status, h := a.resp.StatusCode, a.resp.Header
+	timer := time.AfterFunc(r.timeout, a.cancel) // the text may never come
 	body, _ := io.ReadAll(io.LimitReader(a.resp.Body, 4096))
+	timer.Stop()
 	r.drop(a)
 	ts, err := timestamp.Parse(h.Get(headerBackendTime))
 	knows := err == nil && !ts.IsZero()

@@ -324,3 +324,28 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// TestRefusalsWhoseTextStops checks that a node cannot keep a client waiting by the text of its refusal.
+func TestRefusalsWhoseTextStops(t *testing.T) {
+	for _, kind := range []string{"tcp", "interruptible"} { // in this process nothing can be interrupted
+		t.Run(kind, func(t *testing.T) {
+			f := newFake(t, kind, 3, 3)
+			f.impatient()
+			f.all(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Length", "100")
+				w.Header().Set("X-Backend-Timestamp", "1700000000.00000")
+				w.WriteHeader(404)
+				io.WriteString(w, "gone")
+				_ = http.NewResponseController(w).Flush()
+				hang(w, r)
+			}, 0, 3)
+			a := f.d.Read(t.Context(), f.target(), http.MethodGet, http.Header{}, false)
+			if a.Status != 404 {
+				t.Errorf("got %d, want 404", a.Status)
+			}
+			if err := a.Body.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

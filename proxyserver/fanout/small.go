@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"crypto/md5"
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +31,12 @@ func (d *Dispatcher) putSmall(ctx context.Context, t Target, p Put) (*Answer, er
 	for _, h := range p.Headers {
 		delete(h, "Expect")
 	}
-	vs := d.spread(ctx, t, Write{Method: http.MethodPut, Headers: p.Headers, Body: body})
+	w := Write{Method: http.MethodPut, Headers: p.Headers, Body: body}
+	if d.inProcess && len(p.Headers) > 1 {
+		sum := md5.Sum(body)
+		w.sum = sum[:]
+	}
+	vs := d.spread(ctx, t, w)
 	for _, v := range vs {
 		if v.status == http.StatusConflict {
 			return nil, ErrConflict

@@ -19,6 +19,8 @@ type Write struct {
 	Headers []http.Header
 	// Body is sent to each; nil for none.
 	Body []byte
+
+	sum []byte // MD5 of the body, for nodes in this process
 	// Overrides replace statuses where there is no quorum otherwise: a 404 to a DELETE is as good as a 204.
 	Overrides map[int]int
 	// Extra is asked, once the answers are in, how many more nodes (handoffs) are to get the request too.
@@ -146,8 +148,11 @@ func (d *Dispatcher) writeTo(ctx context.Context, t Target, w Write, h http.Head
 func (d *Dispatcher) exchange(w Write, req *http.Request) (verdict, error) {
 	if w.Body != nil {
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(w.Body)), int64(len(w.Body))
-		if len(w.Body) == 0 {
+		switch {
+		case len(w.Body) == 0:
 			req.Body = http.NoBody
+		case w.sum != nil:
+			req.Body = hashedBytes{bytes.NewReader(w.Body), w.sum}
 		}
 	}
 	resp, err := d.transport.RoundTrip(req)

@@ -1,4 +1,4 @@
-// Package benchcmd is the sub-command "apus bench": it reads flags, has internal/bench drive one or two Swift endpoints,
+// Package benchcmd is the sub-command "apus bench": it reads flags, has internal/bench drive one or two endpoints,
 // shows progress on standard error and the tables on standard output. It measures nothing itself.
 //
 // The command fails (the process is to exit with a status other than 0) when an operation failed, unless errors are
@@ -30,13 +30,13 @@ var ErrOperations = errors.New("operations failed")
 // ErrInterrupted is wrapped when a signal ended the run early.
 var ErrInterrupted = errors.New("interrupted")
 
-const long = `Drive a Swift endpoint with requests and print, for each kind of operation, throughput, latency and errors.
+const long = `Drive an endpoint of the Swift or S3 API with requests and print, for each kind of operation, throughput, latency and errors.
 With the process ids of servers on this machine, also how many operations they do per second of processor time.
 
 A run works on a population of objects whose names, sizes and contents follow from --seed. It is a list of phases
 (--ops): each plain operation is a phase of its own, in the order given, and neighbours with weights are one mixed
 phase. A phase ends after --count operations or after --duration, whichever is first. Operations are put, get, head,
-delete and post (of objects) and list (a page of a container).
+delete and post (of objects) and list (a page of a container, from --list-marker on). S3 has no post.
 
 A phase of reads needs objects: those of a put phase before it, or of --prepare, which fills the population outside of
 the measured time. Without either, the objects are taken to be there from an earlier run with the same --seed, --size,
@@ -45,7 +45,13 @@ the measured time. Without either, the objects are taken to be there from an ear
 With --compare a second endpoint, B, is driven in alternation with the first, A: the phases of a round are run by A, B,
 A, B, ..., and --rounds rounds are run. The medians of the rounds are compared; a ratio over 1 means A has more.
 
-Credentials are for version 1 authentication. ST_AUTH, ST_USER and ST_KEY, or OS_STORAGE_URL and OS_AUTH_TOKEN, in the
+With --s3 requests are those of the S3 API, signed with version 4, and containers are buckets. --payload says how
+bodies are sent: unsigned; hashed, with their SHA-256, which this program computes before it begins to count the time;
+chunks, of aws-chunked, each signed; chunks-crc32c, with a checksum after them too; unsigned-crc32c, in chunks without
+signatures before a checksum. A run of --compare may have S3 on one side and Swift on the other, of one server, or two
+payloads; lists are ListObjectsV2 and Swift's JSON. The clock must be that of the server within its allowed skew.
+
+Credentials are for version 1 authentication, or access key and secret of S3 (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY). ST_AUTH, ST_USER and ST_KEY, or OS_STORAGE_URL and OS_AUTH_TOKEN, in the
 environment stand in for flags not given; there the key does not show in the list of processes.
 
 The table's columns: count is operations that succeeded, and errors those that did not, by status and with an example
@@ -63,14 +69,18 @@ const examples = `  # 10 seconds each of 4 KiB PUT, GET, HEAD and DELETE, 8 at a
   # two servers side by side with large objects, five rounds, figures kept
   apus bench -A http://127.0.0.1:8080/auth/v1.0 -U test:tester -K testing --pids 4711 \
       --compare http://127.0.0.1:9090/auth/v1.0 --pids2 4812,4813 --pids-of-children \
-      --size 64MiB --objects 8 --count 8 --concurrency 2 --ops put,get --rounds 5 --clean --json result.json`
+      --size 64MiB --objects 8 --count 8 --concurrency 2 --ops put,get --rounds 5 --clean --json result.json
+
+  # what S3 costs beside Swift, on one server
+  apus bench --s3 http://127.0.0.1:8080 -U test:tester -K testing --pids 4711 \
+      --compare http://127.0.0.1:8080/auth/v1.0 --pids2 4711 --ops get --objects 1000 --prepare --count 10000`
 
 // Command makes the sub-command.
 func Command() *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use:     "bench",
-		Short:   "Load a Swift endpoint and measure it",
+		Short:   "Load an endpoint and measure it",
 		Long:    long,
 		Example: examples,
 		Args:    cobra.NoArgs,

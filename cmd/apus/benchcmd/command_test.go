@@ -20,7 +20,7 @@ import (
 // bare removes what the environment could say.
 func bare(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"ST_AUTH", "ST_USER", "ST_KEY", "OS_STORAGE_URL", "OS_AUTH_TOKEN"} {
+	for _, name := range []string{"ST_AUTH", "ST_USER", "ST_KEY", "OS_STORAGE_URL", "OS_AUTH_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
 		t.Setenv(name, "")
 	}
 }
@@ -98,6 +98,22 @@ func TestTwoEndpointsAreCompared(t *testing.T) {
 	}
 }
 
+func TestS3AndSwiftOfOneServerAreCompared(t *testing.T) {
+	bare(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", benchtest.User)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", benchtest.Key)
+	fake := benchtest.New()
+	auth := serve(t, fake)
+	out, err := execute(t, "--s3", strings.TrimSuffix(auth, "/auth/v1.0"), "--payload", "chunks-crc32c", "--compare", auth, "--rounds", "1",
+		"--count", "20", "--ops", "put,get,list,delete", "--verify", "--clean")
+	if err != nil || fake.Containers() != 0 {
+		t.Fatalf("%v, %d containers left\n%s", err, fake.Containers(), out)
+	}
+	if !strings.Contains(out, "S3, payloads chunks-crc32c\n") || !strings.Contains(out, "A to B") {
+		t.Errorf("output lacks the payload or the comparison:\n%s", out)
+	}
+}
+
 func TestErrorsFailTheCommand(t *testing.T) {
 	bare(t)
 	fake := benchtest.New()
@@ -123,9 +139,14 @@ func TestFlagsThatMakeNoSense(t *testing.T) {
 	for _, tc := range []struct{ name, args, want string }{
 		{"no endpoint", "--user u", "give --endpoint"},
 		{"no key", "-A http://h/auth -U u", "needs a user and a key"},
-		{"two ways in", "-A http://h/auth -U u -K k --storage-url http://h/v1/a", "not both"},
+		{"two ways in", "-A http://h/auth -U u -K k --storage-url http://h/v1/a", "give one of"},
+		{"S3 and Swift", "-A http://h/auth -U u -K k --s3 http://h", "give one of"},
+		{"no secret", "--s3 http://h -U u", "--s3 needs a user and a key"},
+		{"payload of Swift", "-A http://h/auth -U u -K k --payload chunks", "a payload goes with --s3"},
+		{"unknown payload", "--s3 http://h -U u -K k --payload signed", "unsigned hashed chunks"},
+		{"post of S3", "--s3 http://h -U u -K k --ops post", "no operation post"},
 		{"token with authentication", "-A http://h/auth -U u -K k --token t", "a token goes with"},
-		{"user with a storage URL", "--storage-url http://h/v1/a --user u", "user and key go with"},
+		{"user with a storage URL", "--storage-url http://h/v1/a --user u", "do not go with --storage-url"},
 		{"size", "--storage-url http://h/v1/a --size 4XB", "--size"},
 		{"operation", "--storage-url http://h/v1/a --ops put,stat", "--ops"},
 		{"second side's flags alone", "--storage-url http://h/v1/a --pids2 1", "need --compare"},
@@ -151,8 +172,8 @@ func TestHelpTeaches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(out, "\n  apus bench -A "); n != 3 {
-		t.Errorf("help has %d examples, want 3:\n%s", n, out)
+	if n := strings.Count(out, "\n  apus bench -"); n != 4 {
+		t.Errorf("help has %d examples, want 4:\n%s", n, out)
 	}
 }
 

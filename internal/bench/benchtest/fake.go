@@ -1,12 +1,12 @@
-// Package benchtest is a small Swift account in memory, for tests of the load generator: version 1 authentication,
-// containers and objects, nothing else. It can be told to answer wrongly.
+// Package benchtest is a small account in memory, for tests of the load generator: version 1 authentication, containers
+// and objects, nothing else; what is signed is answered as S3 does. It can be told to answer wrongly.
 //
 // Example:
 //
 //	fake := benchtest.New()
 //	srv := httptest.NewServer(fake)
 //	defer srv.Close()
-//	// authenticate at srv.URL+"/auth/v1.0" with benchtest.User and benchtest.Key
+//	// authenticate at srv.URL+"/auth/v1.0" with benchtest.User and benchtest.Key, or sign requests to srv.URL with them
 package benchtest
 
 import (
@@ -19,6 +19,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/apus-storage/apus/internal/awschunked"
+	"github.com/apus-storage/apus/internal/respw"
+	"github.com/apus-storage/apus/internal/sigv4"
 )
 
 // What the fake accepts and gives.
@@ -26,6 +31,8 @@ const (
 	User  = "test:tester"
 	Key   = "testing"
 	Token = "AUTH_tk0123"
+	// Region is that of signatures.
+	Region = "us-east-1"
 )
 
 // A Swift is the fake. It is an http.Handler, safe for concurrent use.
@@ -73,6 +80,10 @@ func (s *Swift) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.auth(w, r)
 		return
 	}
+	if sigv4.Recognise(r) {
+		s.s3(w, r)
+		return
+	}
 	if r.Header.Get("X-Auth-Token") != Token {
 		http.Error(w, "Unauthorized", http.StatusUnauthorized)
 		return
@@ -87,6 +98,11 @@ func (s *Swift) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "short body", 499)
 		return
 	}
+	s.answer(w, r, rest, body)
+}
+
+// answer answers a request for container or container/object.
+func (s *Swift) answer(w http.ResponseWriter, r *http.Request, rest string, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log = append(s.log, r.Method+" "+r.URL.Path)
@@ -102,6 +118,38 @@ func (s *Swift) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		s.container(w, r, container)
 	}
+}
+
+// s3 checks the signature, takes the body out of its chunks, and has the rest answered as Swift does, but with S3's statuses.
+func (s *Swift) s3(w http.ResponseWriter, r *http.Request) {
+	sig, err := sigv4.Parse(r, sigv4.Rules{Now: time.Now(), Region: Region})
+	if err == nil {
+		err = sig.Verify(sigv4.Derive(Key, sig.Scope))
+	}
+	if err != nil || sig.AccessKey != User {
+		http.Error(w, fmt.Sprint(err), http.StatusForbidden)
+		return
+	}
+	in := sig.Payload.Body(r.Body)
+	if sig.Payload.Streaming() {
+		options, err := awschunked.FromHeader(r.Header, sig.Payload, sig.Chain(sigv4.Derive(Key, sig.Scope)))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		in = awschunked.NewReader(r.Body, options)
+	}
+	body, err := io.ReadAll(in)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.answer(respw.OnHeader(w, func(code int, _ http.Header) int {
+		if r.Method == http.MethodPut && code == http.StatusCreated {
+			return http.StatusOK
+		}
+		return code
+	}), r, r.URL.Path[1:], body)
 }
 
 func (s *Swift) auth(w http.ResponseWriter, r *http.Request) {

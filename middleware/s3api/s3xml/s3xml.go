@@ -57,24 +57,36 @@ func Encode(v any) ([]byte, error) {
 // a listing costs half of it so.
 func AppendElement(dst []byte, name, text string) []byte {
 	dst = append(append(append(dst, '<'), name...), '>')
-	if plain(text) {
-		dst = append(dst, text...)
-	} else {
-		var b bytes.Buffer
-		xml.EscapeText(&b, []byte(text)) // to memory: cannot fail
-		dst = append(dst, b.Bytes()...)
-	}
-	return append(append(append(dst, '<', '/'), name...), '>')
+	return append(append(append(appendText(dst, text), '<', '/'), name...), '>')
 }
 
-// plain says whether a text is the same in XML.
-func plain(text string) bool {
+// appendText appends a text as xml.EscapeText writes it. Entity tags have quotes, so these are worth to be done here.
+func appendText(dst []byte, text string) []byte {
+	start := 0
 	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' || c == '<' || c == '>' || c == '&' || c == '"' || c == '\'' {
-			return false
+		escaped := ""
+		switch c := text[i]; {
+		case c < ' ' || c > '~':
+			var b bytes.Buffer
+			xml.EscapeText(&b, []byte(text[start:])) // to memory: cannot fail
+			return append(dst, b.Bytes()...)
+		case c == '"':
+			escaped = "&#34;"
+		case c == '\'':
+			escaped = "&#39;"
+		case c == '&':
+			escaped = "&amp;"
+		case c == '<':
+			escaped = "&lt;"
+		case c == '>':
+			escaped = "&gt;"
+		default:
+			continue
 		}
+		dst = append(append(dst, text[start:i]...), escaped...)
+		start = i + 1
 	}
-	return true
+	return append(dst, text[start:]...)
 }
 
 // Decode reads a document into a structure whose XMLName names the root. The error is ErrMalformed.
