@@ -21,9 +21,14 @@ type scope struct {
 // that was asked about, and end where a folder does. Without a cache it does nothing. It is not for concurrent use within one call.
 func HoldsFor(ctx context.Context, prefix string) bool {
 	s, ok := ctx.Value(scopeKey{}).(*scope)
-	if !ok || !strings.HasPrefix(s.path, prefix) || prefix != "" && !strings.HasSuffix(prefix, "/") {
+	if !ok || !Covers(prefix, s.path) {
 		return false
 	}
 	s.prefix, s.said = prefix, true
 	return true
+}
+
+// Covers says whether an answer about path may be said to hold for prefix: a folder that the path is in, or is, or "".
+func Covers(prefix, path string) bool {
+	return strings.HasPrefix(path, prefix) && (prefix == "" || strings.HasSuffix(prefix, "/"))
 }
