@@ -63,7 +63,9 @@ func size(v starlark.Value) int64 {
 	case *starlark.Set:
 		return perEntry * int64(v.Len())
 	case starlark.Int:
-		return int64(bits(v)) / 8
+		if _, small := v.Int64(); !small {
+			return int64(bits(v)) / 8
+		}
 	}
 	return 0
 }

@@ -81,7 +81,7 @@ func (s *Script) load(ctx context.Context) (*program, map[string]stamp, error) {
 	stamps[s.path] = stampOf(s.path) // also if it is a link to elsewhere
 	data, err := readScript(s.path)
 	if err != nil {
-		return nil, stamps, err
+		return nil, stamps, fmt.Errorf("load %s: %w", s.path, err)
 	}
 	thread, stop := s.thread(ctx, l)
 	defer stop()
