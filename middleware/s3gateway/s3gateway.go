@@ -58,6 +58,7 @@ import (
 	"github.com/apus-storage/apus/internal/sigv4"
 	"github.com/apus-storage/apus/middleware"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable"
+	"github.com/apus-storage/apus/middleware/s3gateway/callable/catalog"
 	"github.com/apus-storage/apus/middleware/s3gateway/gate"
 	"github.com/apus-storage/apus/middleware/s3gateway/route"
 	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
@@ -92,6 +93,8 @@ type Config struct {
 	Upstreams map[string]upstream.Config `toml:"upstream"`
 	// Who may ask, by name.
 	Identities map[string]gate.Config `toml:"identity"`
+	// Functions of the operator's, by name.
+	Callables map[string]callable.Config `toml:"callable"`
 	// Which buckets are where. The first route that fits a request counts.
 	Routes []route.Config `toml:"route"`
 }
@@ -191,8 +194,12 @@ func build(host middleware.Host, c Config, functions map[string]callable.Functio
 
 // assemble makes the parts of the gateway.
 func (f *filter) assemble(host middleware.Host, functions map[string]callable.Functions, closers *[]func() error) error {
-	var err error
-	called := functions
+	c, err := catalog.Open(f.config.Callables, functions, catalog.Deps{Log: host.Log, Clock: host.Clock})
+	if err != nil {
+		return err
+	}
+	*closers = append(*closers, func() error { c.Close(); return nil })
+	called := c.Functions
 	f.stores = make(map[string]*upstream.Upstream, len(f.config.Upstreams))
 	for _, name := range slices.Sorted(maps.Keys(f.config.Upstreams)) {
 		u, err := upstream.New(name, f.config.Upstreams[name], upstream.Deps{Clock: host.Clock, Log: host.Log, Metrics: host.Metrics, Functions: called})
