@@ -121,7 +121,7 @@ func greet(w io.Writer, addr net.Addr, e *assembly.Embedded, f serveFlags) {
 		host = "127.0.0.1"
 	}
 	url := "http://" + net.JoinHostPort(host, port)
-	if e.Setup.Server.CertFile != "" {
+	if e.Setup.Server.TLS() {
 		url = "https" + strings.TrimPrefix(url, "http")
 	}
 	fmt.Fprintf(w, "Apus is serving %s at %s\n", f.data, url)

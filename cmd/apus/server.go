@@ -18,20 +18,25 @@ import (
 func serverCommands() []*cobra.Command {
 	var cmds []*cobra.Command
 	for _, s := range []struct{ kind, short string }{
+		{assembly.Gateway, "Run an S3 gateway: one endpoint in front of many S3 stores"},
 		{assembly.Proxy, "Run a proxy server: the one that clients talk to"},
 		{assembly.Account, "Run an account server: which containers there are"},
 		{assembly.Container, "Run a container server: which objects there are"},
 		{assembly.Object, "Run an object server: the objects themselves"},
 	} {
 		path := "/etc/apus/" + s.kind + "-server.toml"
+		about := "It takes the place of swift-" + s.kind + `-server of the same cluster: rings, protocol and disks are the same. Convert the file with
+'apus config convert'.`
+		if s.kind == assembly.Gateway {
+			path, about = "/etc/apus/s3-gateway.toml", gatewayHelp
+		}
 		var test bool
 		cmd := &cobra.Command{
 			Use:   s.kind,
 			Short: s.short,
 			Long: s.short + `.
 
-It takes the place of swift-` + s.kind + `-server of the same cluster: rings, protocol and disks are the same. Convert the file with
-'apus config convert'.
+` + about + `
 
 SIGTERM, SIGHUP and ctrl-C stop the server when the requests under way are done; a second signal stops it at once.
 Exit codes: 0 stopped, 1 failed to start or to serve, 2 wrong usage.`,
@@ -45,6 +50,14 @@ Exit codes: 0 stopped, 1 failed to start or to serve, 2 wrong usage.`,
 	}
 	return cmds
 }
+
+const gatewayHelp = `Clients sign with keys of the gateway; it checks their signatures and what they may do, signs again with the store's key, and
+streams. Routes say which bucket is at which store; several stores of one route take over from each other, share the load, or
+are moved from one to the other. There is no cluster: no rings, no storage nodes. As the filter s3gateway the same stands in the pipeline of
+a proxy.
+
+GET /healthz tells load balancers whether every route has a store that answers. etc/s3-gateway.toml is a sample,
+docs/s3-gateway.md has worked examples.`
 
 func serveOne(cmd *cobra.Command, kind, path string, test bool) error {
 	ctx := cmd.Context()

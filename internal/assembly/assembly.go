@@ -7,6 +7,7 @@ package assembly
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -31,6 +32,7 @@ import (
 	"github.com/apus-storage/apus/middleware"
 	"github.com/apus-storage/apus/middleware/all"
 	"github.com/apus-storage/apus/middleware/pipeline"
+	"github.com/apus-storage/apus/middleware/s3gateway"
 	"github.com/apus-storage/apus/proxyserver"
 )
 
@@ -40,6 +42,8 @@ const (
 	Account   = "account"
 	Container = "container"
 	Object    = "object"
+	// Gateway is a proxy without a cluster: the S3 gateway alone.
+	Gateway = "gateway"
 	// Expirer is a file of the object expirer's own: its table, and the pipeline for its requests.
 	Expirer = "object-expirer"
 )
@@ -106,7 +110,7 @@ func ReadFile(file *config.File, want string) (*Setup, error) {
 
 func readFile(file *config.File, kind string, insert bool) (*Setup, error) {
 	s := &Setup{Kind: kind, around: &Around{}, Server: Default{serve.Defaults(), statsd.Defaults()}, Daemons: defaultDaemons()}
-	s.Server.CutStalled = kind == Proxy
+	s.Server.CutStalled = kind == Proxy || kind == Gateway
 	server := kind
 	if kind == Expirer {
 		server = Proxy
@@ -146,6 +150,8 @@ func kindOf(file *config.File) (string, error) {
 	switch kind {
 	case Account, Container, Object:
 		return kind, nil
+	case strings.ReplaceAll(s3gateway.App.Kind(), "_", "-"):
+		return Gateway, nil
 	}
 	if _, ok := file.Section(Expirer); ok {
 		return Expirer, nil
@@ -164,6 +170,7 @@ func apps(around *Around) []*middleware.Definition {
 		middleware.DefineApp(proxyserver.Kind, proxyserver.DefaultConfig(), func(h middleware.Host, c proxyserver.Config) (middleware.Instance, error) {
 			return proxyserver.New(h, c, proxyserver.Deps{Rings: around.Rings, Transport: around.Transport, Version: around.Version})
 		}).Alias(proxyserver.Alias),
+		s3gateway.App,
 		middleware.DefineApp(Account, account.DefaultConfig(), func(h middleware.Host, c account.Config) (middleware.Instance, error) {
 			deps, closePool := around.database(h)
 			srv, err := account.New(c, deps)
@@ -225,6 +232,9 @@ func (a *Around) realms(dir string) (*realms.Realms, error) {
 // and daemons use them, storage nodes are told where to go.
 func (s *Setup) Cluster(rings bool, log *slog.Logger, c clock.Clock) (*swiftconf.Cluster, *Rings, error) {
 	cluster, err := swiftconf.Load(s.Server.SwiftDir)
+	if s.Kind == Gateway && errors.Is(err, fs.ErrNotExist) {
+		return swiftconf.Default(), nil, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}

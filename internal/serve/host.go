@@ -12,8 +12,8 @@ import (
 // ASCII before a handler is asked. So a connection escapes such bytes in the heads that it reads, %C3 for one, and Bound puts
 // them back.
 //
-// Only what begins where a request can begin is looked at: behind TLS, behind a pipelined request, or with a Host line that
-// came in two pieces, net/http's 400 stays.
+// Only what begins where a request can begin is looked at: behind a pipelined request, or with a Host line that came in two pieces,
+// net/http's 400 stays. HTTP/2 has no such bytes.
 
 // hostReader escapes the Host line of heads as they are read.
 type hostReader struct {
@@ -27,23 +27,35 @@ func onState(c net.Conn, state http.ConnState) {
 	if state != http.StateNew && state != http.StateIdle {
 		return
 	}
-	if p, ok := c.(*patientConn); ok {
-		p.host.inHead.Store(true)
+	if h := hosts(c); h != nil {
+		h.inHead.Store(true)
 	}
 	if n := names(c); n != nil {
 		n.Begin()
 	}
 }
 
+// hosts finds the reader of a connection's hosts, nil if it has none.
+func hosts(c net.Conn) *hostReader {
+	switch c := c.(type) {
+	case *patientConn:
+		return &c.host
+	case *secureConn:
+		return &c.host
+	}
+	return nil
+}
+
 // Read reads from the client.
-func (c *patientConn) Read(p []byte) (int, error) {
-	h := &c.host
+func (c *patientConn) Read(p []byte) (int, error) { return c.host.read(p, c.tcpConn.Read) }
+
+func (h *hostReader) read(p []byte, from func([]byte) (int, error)) (int, error) {
 	if len(h.rest) > 0 {
 		n := copy(p, h.rest)
 		h.rest = h.rest[n:]
 		return n, nil
 	}
-	n, err := c.tcpConn.Read(p)
+	n, err := from(p)
 	if n > 1 && h.inHead.Load() { // one byte is net/http's look whether the client is still there
 		n = h.look(p, n)
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/apus-storage/apus/internal/headname"
 )
 
-// named is a listener whose connections carry header names with an equals sign; see package headname. As with hosts, behind
-// TLS or a line of the PROXY protocol net/http's 400 stays.
+// named is a listener whose connections carry header names with an equals sign; see package headname. Behind a line of
+// the PROXY protocol net/http's 400 stays, unless there is TLS within.
 type named struct{ net.Listener }
 
 // Accept waits for the next connection.
@@ -40,6 +40,9 @@ func (c *namedConn) Write(p []byte) (int, error) { return c.names.Write(c.tcpCon
 
 // names finds the state of a connection's names, nil if it has none.
 func names(c net.Conn) *headname.Conn {
+	if s, ok := c.(*secureConn); ok {
+		return s.names
+	}
 	if p, ok := c.(*patientConn); ok {
 		c = p.tcpConn
 	}

@@ -7,7 +7,6 @@ package serve
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,9 +43,14 @@ type Config struct {
 	ClientTimeout config.Duration `toml:"client_timeout"`
 	// How long a connection may wait for its next request; 0 closes it after each. Default: client_timeout.
 	KeepaliveTimeout config.Duration `toml:"keepalive_timeout"`
-	// TLS certificate and key in PEM. Both or none.
+	// TLS certificate, with what leads to its issuer, and key, in PEM. Both or none. bind_port then is for TLS, unless there is
+	// an https_port. They are read again when they change.
 	CertFile string `toml:"cert_file"`
 	KeyFile  string `toml:"key_file"`
+	// A port for TLS besides bind_port, which then is without. 0: none.
+	HTTPSPort int `toml:"https_port"`
+	// Offer HTTP/2 to clients of TLS.
+	HTTP2 bool `toml:"http2"`
 	// Expect a PROXY protocol line from a load balancer on each connection, and refuse those without.
 	RequireProxyProtocol bool `toml:"require_proxy_protocol"`
 	// Directory of the cluster's files: rings, swift.toml or swift.conf.
@@ -68,7 +72,7 @@ func Defaults() Config {
 	return Config{
 		BindIP: "0.0.0.0", BindTimeout: config.Seconds(30), KeepIdle: config.Seconds(600), ClientTimeout: config.Seconds(60),
 		KeepaliveTimeout: config.Seconds(-1), SwiftDir: "/etc/apus", LogLevel: "INFO", LogFormat: "text",
-		StopTimeout: config.Seconds(60),
+		StopTimeout: config.Seconds(60), HTTP2: true,
 	}
 }
 
@@ -80,6 +84,12 @@ func (c *Config) Validate() error {
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		errs = append(errs, config.Invalid("cert_file", "cert_file and key_file go together"))
+	}
+	if c.HTTPSPort < 0 || c.HTTPSPort > 65535 || c.HTTPSPort > 0 && c.HTTPSPort == c.BindPort {
+		errs = append(errs, config.Invalid("https_port", "want a port from 1 to 65535 that is not bind_port, have %d", c.HTTPSPort))
+	}
+	if c.HTTPSPort > 0 && c.CertFile == "" {
+		errs = append(errs, config.Invalid("https_port", "needs cert_file and key_file"))
 	}
 	if _, err := c.level(); err != nil {
 		errs = append(errs, config.Invalid("log_level", "%v", err))
@@ -113,17 +123,40 @@ func (c *Config) level() (slog.Level, error) {
 // Address returns the address to listen on.
 func (c *Config) Address() string { return net.JoinHostPort(c.BindIP, strconv.Itoa(c.BindPort)) }
 
-// Listen opens the server's address, trying again while it is in use.
+// TLS says whether bind_port is for TLS.
+func (c *Config) TLS() bool { return c.CertFile != "" && c.HTTPSPort == 0 }
+
+// Listen opens the server's addresses, trying again while they are in use. What it returns has the address of bind_port.
 func (c *Config) Listen(ctx context.Context) (net.Listener, error) {
+	l, err := c.listen(ctx, c.Address())
+	if err != nil || c.HTTPSPort == 0 {
+		return c.wrapped(l, err)
+	}
+	secure, err := c.listen(ctx, net.JoinHostPort(c.BindIP, strconv.Itoa(c.HTTPSPort)))
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return c.gather(l, secure)
+}
+
+func (c *Config) wrapped(l net.Listener, err error) (net.Listener, error) {
+	if err != nil {
+		return nil, err
+	}
+	return c.Wrap(l)
+}
+
+func (c *Config) listen(ctx context.Context, address string) (net.Listener, error) {
 	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: c.KeepIdle.Duration}}
 	deadline := time.Now().Add(c.BindTimeout.Duration)
 	for {
-		l, err := lc.Listen(ctx, "tcp", c.Address())
+		l, err := lc.Listen(ctx, "tcp", address)
 		if err == nil {
-			return c.Wrap(l)
+			return l, nil
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
-			return nil, fmt.Errorf("listen on %s: %w", c.Address(), err)
+			return nil, fmt.Errorf("listen on %s: %w", address, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -133,9 +166,16 @@ func (c *Config) Listen(ctx context.Context) (net.Listener, error) {
 	}
 }
 
-// Wrap gives the connections of l what a server of this configuration needs of them.
+// Wrap gives the connections of l what a server of this configuration needs of them at its bind_port.
 func (c *Config) Wrap(l net.Listener) (net.Listener, error) {
-	l = named{l}
+	if c.TLS() {
+		return c.gather(nil, l)
+	}
+	return c.clients(named{l}), nil
+}
+
+// clients makes connections bear with what clients do, below TLS.
+func (c *Config) clients(l net.Listener) net.Listener {
 	if c.CutStalled {
 		l = patience{l, c.ClientTimeout.Duration}
 	}
@@ -143,15 +183,23 @@ func (c *Config) Wrap(l net.Listener) (net.Listener, error) {
 		l = &proxyproto.Listener{Listener: l, ReadHeaderTimeout: c.ClientTimeout.Duration,
 			ConnPolicy: func(proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) { return proxyproto.REQUIRE, nil }}
 	}
-	if c.CertFile == "" {
-		return l, nil
-	}
-	cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	return l
+}
+
+// gather makes one listener of one without TLS, which may be nil, and one with.
+func (c *Config) gather(plain, secure net.Listener) (net.Listener, error) {
+	cert, err := loadCertificate(c.CertFile, c.KeyFile)
 	if err != nil {
-		l.Close()
-		return nil, fmt.Errorf("load TLS certificate %s: %w", c.CertFile, err)
+		secure.Close()
+		if plain != nil {
+			plain.Close()
+		}
+		return nil, err
 	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
+	if plain != nil {
+		plain = c.clients(named{plain})
+	}
+	return gather(plain, c.clients(secure), cert, c), nil
 }
 
 // Server makes the http.Server for h. Errors of connections are logged at debug: they are the clients'.
@@ -159,6 +207,9 @@ func (c *Config) Server(h http.Handler, log *slog.Logger) *http.Server {
 	idle := c.KeepaliveTimeout.Duration
 	if idle < 0 {
 		idle = c.ClientTimeout.Duration
+	}
+	if c.CutStalled {
+		h = impatient(c.ClientTimeout.Duration, h)
 	}
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: c.ClientTimeout.Duration, IdleTimeout: idle, MaxHeaderBytes: 1 << 20,
@@ -168,8 +219,8 @@ func (c *Config) Server(h http.Handler, log *slog.Logger) *http.Server {
 			if n := names(c); n != nil {
 				ctx = headname.NewContext(ctx, n)
 			}
-			if p, ok := c.(*patientConn); ok {
-				ctx = context.WithValue(ctx, connKey{}, p)
+			if h := hosts(c); h != nil {
+				ctx = context.WithValue(ctx, connKey{}, h)
 			}
 			return ctx
 		},
@@ -180,11 +231,14 @@ func (c *Config) Server(h http.Handler, log *slog.Logger) *http.Server {
 	return s
 }
 
-// connKey finds the connection that a request came on.
+// connKey finds the reader of hosts of the connection that a request came on.
 type connKey struct{}
 
 // Run serves l until ctx is done, then lets the requests under way finish, for no longer than StopTimeout.
 func (c *Config) Run(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+	if g, ok := l.(*gathered); ok {
+		g.logTo(log)
+	}
 	s := c.Server(h, log)
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(l) }()
@@ -236,7 +290,7 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 			if n > len(r.Header) {
 				join(r.Header)
 			}
-			if c, ok := r.Context().Value(connKey{}).(*patientConn); ok && c.host.escaped.Load() {
+			if c, ok := r.Context().Value(connKey{}).(*hostReader); ok && c.escaped.Load() {
 				r.Host = unescapeHost(r.Host)
 			}
 			if r.Host == "" {

@@ -56,6 +56,15 @@ type Cluster struct {
 	Limits   constraint.Limits
 }
 
+// Default is for servers without a cluster: Swift's limits, the default policy, and no salt.
+func Default() *Cluster {
+	policies, err := policy.NewSet()
+	if err != nil {
+		panic("swiftconf: " + err.Error()) // no policies are Swift's one
+	}
+	return &Cluster{Policies: policies, Limits: constraint.Default()}
+}
+
 // Load reads the cluster-wide file of a directory such as /etc/swift. Without one the error matches fs.ErrNotExist;
 // every fault in the file is a [*config.Error], all joined. A missing salt also matches hashpath.ErrNoSalt.
 func Load(dir string) (*Cluster, error) {

@@ -28,6 +28,7 @@ import (
 	"github.com/apus-storage/apus/middleware/readonly"
 	"github.com/apus-storage/apus/middleware/recon"
 	"github.com/apus-storage/apus/middleware/s3api"
+	"github.com/apus-storage/apus/middleware/s3gateway"
 	"github.com/apus-storage/apus/middleware/slo"
 	"github.com/apus-storage/apus/middleware/staticweb"
 	"github.com/apus-storage/apus/middleware/symlink"
@@ -65,6 +66,7 @@ func Filters() []*middleware.Definition {
 		readonly.Filter,
 		recon.Filter,
 		s3api.Filter,
+		s3gateway.Filter,
 		slo.Filter,
 		staticweb.Filter,
 		symlink.Filter,

@@ -1,0 +1,181 @@
+package s3gateway
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/apus-storage/apus/internal/request"
+	"github.com/apus-storage/apus/internal/s3err"
+	"github.com/apus-storage/apus/middleware/s3gateway/gate"
+	"github.com/apus-storage/apus/middleware/s3gateway/route"
+	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
+)
+
+// An exchange is one request of a client and its answer.
+type exchange struct {
+	*filter
+	w      http.ResponseWriter
+	r      *http.Request
+	state  *request.State
+	target route.Target
+	query  url.Values
+
+	caller  *gate.Caller
+	way     *way
+	payload gate.Payload // what the client sends, once somebody has asked for it
+
+	started time.Time
+	asked   string // the store that has answered
+	status  int
+}
+
+// errNotOurs says that a request is for somebody further down the pipeline.
+var errNotOurs = errors.New("not for the gateway")
+
+// handle answers a request if it is one for the gateway. Otherwise it is false, and nothing has happened.
+func (f *filter) handle(w http.ResponseWriter, r *http.Request) bool {
+	target, err := route.Address(r, f.domains)
+	if !f.routes.Names(target.Bucket) || !f.meant(r) {
+		return false
+	}
+	x := &exchange{filter: f, w: w, r: r, state: request.From(r.Context()), target: target, started: f.clock.Now()}
+	x.identify()
+	if err == nil {
+		err = x.serve()
+	}
+	if errors.Is(err, errNotOurs) {
+		return false
+	}
+	if err != nil {
+		x.fail(err)
+	}
+	x.note()
+	return true
+}
+
+func (x *exchange) serve() error {
+	if x.isPreflight() {
+		return x.preflight()
+	}
+	if err := x.admit(); err != nil {
+		return err
+	}
+	if x.target.Bucket == "" {
+		return x.listBuckets()
+	}
+	if x.way == nil {
+		return s3err.AccessDenied.With().Because(errNoRoute)
+	}
+	switch {
+	case x.caller.Operation.Source != nil:
+		return x.copy(*x.caller.Operation.Source)
+	case x.way.route.Policy == route.Mirror:
+		return x.mirror()
+	}
+	return x.forward()
+}
+
+var errNoRoute = errors.New("no route is for this identity, method and key")
+
+// admit finds out who asks, which way the request goes, and whether it is allowed.
+func (x *exchange) admit() error {
+	claim, err := x.gate.Claim(x.r, x.target)
+	if err != nil {
+		if x.target.Bucket == "" && !x.alone && errors.Is(err, s3err.InvalidAccessKeyID) {
+			return errNotOurs // somebody known further down asks for his own buckets
+		}
+		return x.nameRegion(err)
+	}
+	if x.query, err = url.ParseQuery(strings.ReplaceAll(claim.Query(), ";", "%3B")); err != nil {
+		return s3err.InvalidURI.With("URI", x.r.URL.Path).Because(err)
+	}
+	var options gate.Options
+	if x.way = x.find(claim.Operation.Way(), x.r.Method, claim.Identity.Name); x.way != nil {
+		options = gate.Options{AllowV2: x.way.route.AllowV2, SkipSignature: x.way.route.Skip}
+	}
+	if x.caller, err = claim.Admit(options); err != nil {
+		return x.nameRegion(err)
+	}
+	return x.caller.Authorize(x.r.Context())
+}
+
+// isPreflight says whether a browser asks whether a page may send a request. It cannot sign that.
+func (x *exchange) isPreflight() bool {
+	h := x.r.Header
+	return x.r.Method == http.MethodOptions && h.Get("Origin") != "" && h.Get("Access-Control-Request-Method") != "" && h.Get("Authorization") == ""
+}
+
+// preflight has the store say what it allows: it is asked just what anybody may ask it.
+func (x *exchange) preflight() error {
+	r := x.routes.First(x.target)
+	if r == nil {
+		return s3err.AccessDenied.With().Because(errNoRoute)
+	}
+	x.way = x.ways[r]
+	h := make(http.Header)
+	for _, name := range []string{"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"} {
+		if values := x.r.Header[name]; values != nil {
+			h[name] = values
+		}
+	}
+	resp, from, err := x.way.group.Do(x.r.Context(), upstream.Call{
+		Method: http.MethodOptions, Bucket: r.Bucket(x.target.Bucket), Key: x.target.Key, Header: h, Unsigned: true,
+	})
+	if err != nil {
+		return x.unanswered(err)
+	}
+	return x.answer(resp, from)
+}
+
+// find returns the way of a request, nil if there is none.
+func (x *exchange) find(t route.Target, method, identity string) *way {
+	return x.ways[x.routes.Find(t, method, identity)]
+}
+
+// nameRegion adds the header that tells SDKs in which region to try again.
+func (x *exchange) nameRegion(err error) error {
+	e := s3err.From(err)
+	if errors.Is(e, s3err.AuthorizationHeaderMalformed) || errors.Is(e, s3err.AuthorizationQueryParameters) {
+		return e.WithHeader("x-amz-bucket-region", x.config.Region)
+	}
+	return e
+}
+
+// forward has a store of the way answer.
+func (x *exchange) forward() error {
+	call, err := x.call()
+	if err != nil {
+		return err
+	}
+	resp, from, err := x.send(call)
+	if err != nil {
+		return x.unanswered(err)
+	}
+	return x.answer(resp, from)
+}
+
+// send sends a call to the store that its query names, or else to one of the way's, and once more to where that store says the
+// bucket is, if nothing of a body has been sent.
+func (x *exchange) send(c upstream.Call) (*http.Response, *upstream.Upstream, error) {
+	group := x.way.group
+	if store, query := x.way.named(c.Query); store != nil {
+		group, c.Query = store, query
+	}
+	resp, from, err := group.Do(x.r.Context(), c)
+	if err != nil || c.Body != nil {
+		return resp, from, err
+	}
+	place, ok := from.Redirection(resp, c)
+	if !ok {
+		return resp, from, nil
+	}
+	resp.Body.Close()
+	x.log.Info("a store says that a bucket is elsewhere; give the upstream that endpoint and region", "upstream", from.Name(), "bucket", c.Bucket,
+		"region", place.Region)
+	c.Place = &place
+	resp, err = from.Send(x.r.Context(), c)
+	return resp, from, err
+}

@@ -1,0 +1,95 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+const (
+	keepAlive  = 30 * time.Second
+	pingAfter  = 15 * time.Second
+	maxHead    = 256 << 10
+	bufferSize = 16 << 10
+)
+
+// newTransport makes the connections' owner. Redirects are never followed, proxies never used, and bodies never unpacked.
+func newTransport(c *Config, deps Deps, config *tls.Config) *http.Transport {
+	dial := deps.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: c.ConnectTimeout.Duration, KeepAlive: keepAlive}).DialContext
+	}
+	timed := func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, stop := context.WithTimeout(ctx, c.ConnectTimeout.Duration)
+		defer stop()
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &conn{Conn: c, closed: make(chan struct{})}, nil
+	}
+	t := &http.Transport{
+		DialContext:            timed,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    c.ConnectTimeout.Duration,
+		ResponseHeaderTimeout:  c.ResponseTimeout.Duration,
+		ExpectContinueTimeout:  c.ExpectTimeout.Duration,
+		IdleConnTimeout:        c.IdleTimeout.Duration,
+		MaxIdleConns:           c.MaxIdle,
+		MaxIdleConnsPerHost:    c.MaxIdle,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHead,
+		ReadBufferSize:         bufferSize,
+		WriteBufferSize:        bufferSize,
+		Protocols:              new(http.Protocols),
+	}
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter, WriteByteTimeout: c.StallTimeout.Duration}
+	t.Protocols.SetHTTP1(true)
+	t.Protocols.SetHTTP2(c.HTTP2)
+	return t
+}
+
+// trust makes the TLS configuration without what is for the store alone.
+func trust(c *Config) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CAFile == "" {
+		return config, nil
+	}
+	pem, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("ca_file: %w", err)
+	}
+	if config.RootCAs, err = x509.SystemCertPool(); err != nil {
+		config.RootCAs = x509.NewCertPool()
+	}
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, errors.New("ca_file: there is no certificate in it")
+	}
+	return config, nil
+}
+
+// present adds the client's certificate and what is for the store alone.
+func present(c *Config, deps Deps, config *tls.Config) (*tls.Config, error) {
+	config = config.Clone()
+	config.InsecureSkipVerify = c.InsecureSkipVerify
+	if c.CertFile == "" {
+		return config, nil
+	}
+	load := func([]byte) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		return &pair, err
+	}
+	// The key is written before or after the certificate; a pair that does not fit is tried again a second later.
+	cert := &watched[*tls.Certificate]{path: c.CertFile, limit: 1 << 20, clock: deps.Clock, log: deps.Log, parse: load}
+	if _, err := cert.get(); err != nil {
+		return nil, fmt.Errorf("cert_file: %w", err)
+	}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert.get() }
+	return config, nil
+}
