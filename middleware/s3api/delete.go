@@ -51,6 +51,9 @@ func (x *exchange) delete(on resource) (deleted, error) {
 	switch {
 	case missing(err):
 		_, err := x.container(on.bucket)
+		if a := fromSwift(resp.Header); a.marker {
+			return deleted{a.version, true}, err // there was nothing, and now that is written down
+		}
 		return deleted{version: on.version}, err
 	case err != nil:
 		return deleted{}, err

@@ -2,12 +2,13 @@ package s3api
 
 import (
 	"encoding/xml"
+	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/s3err"
+	"github.com/apus-storage/apus/internal/timestamp"
 )
 
 // The document that lists versions. Versions and delete markers stand in the order of the listing.
@@ -61,7 +62,7 @@ func (x *exchange) listVersions() error {
 	}
 	if id != "" {
 		if !validVersion(id) {
-			return s3err.InvalidArgument.Say("Invalid version id specified", "ArgumentName", "version-id-marker", "ArgumentValue", id)
+			return invalidVersion("version-id-marker", id)
 		}
 		if kept {
 			q.Set("version_marker", id)
@@ -86,7 +87,10 @@ func (x *exchange) listVersions() error {
 		l.Versions = append(l.Versions, x.versionXML(p.name(p.names[i]), e, kept))
 	}
 	if p.truncated {
-		l.NextKeyMarker, l.NextVersionIDMarker = p.name(p.last()), versionID(p.entries[len(p.entries)-1])
+		l.NextKeyMarker = p.name(p.last())
+		if last := len(p.entries) - 1; !p.subdirs[last] {
+			l.NextVersionIDMarker = versionID(p.entries[last])
+		}
 	}
 	return x.document(l)
 }
@@ -124,11 +128,16 @@ func validVersion(id string) bool {
 	if id == "null" {
 		return true
 	}
-	_, err := strconv.ParseFloat(id, 64)
+	_, err := timestamp.Parse(id)
 	return err == nil
 }
 
-// restore makes the newest version that is left the current one, after the current one was deleted by its id.
+func invalidVersion(argument, value string) error {
+	return s3err.InvalidArgument.Say("Invalid version id specified", "ArgumentName", argument, "ArgumentValue", value)
+}
+
+// restore makes the newest version that is left the current one, after the current one was deleted by its id; unless somebody
+// has stored another meanwhile.
 func (x *exchange) restore(on resource) error {
 	entries, err := x.list(on, url.Values{"prefix": {on.key}, "versions": {"true"}}, x.limits.ContainerListingLimit)
 	if err != nil {
@@ -139,16 +148,22 @@ func (x *exchange) restore(on resource) error {
 		if name != on.key || subdir {
 			continue // another key that begins alike
 		}
-		if isMarkerEntry(e) {
+		if isMarkerEntry(e) || e.Raw("is_latest") == "true" {
 			return nil
 		}
-		_, err := x.ask(call{method: put, on: resource{bucket: on.bucket, key: on.key, version: versionID(e)}, header: http.Header{}})
-		switch s3err.From(err).Code {
-		case s3err.PreconditionFailed:
-			continue // it is gone already
-		default:
-			return err
+		c := call{method: put, on: resource{bucket: on.bucket, key: on.key, version: versionID(e)}, header: http.Header{ifNoneMatch: {"*"}}}
+		resp, err := x.ask(c)
+		if resp != nil && resp.Code == http.StatusNotImplemented {
+			c.header = http.Header{} // the nodes promise nothing
+			_, err = x.ask(c)
 		}
+		switch {
+		case missing(err):
+			continue // it is gone already
+		case errors.Is(err, s3err.PreconditionFailed), errors.Is(err, s3err.ConditionalRequestConflict):
+			return nil
+		}
+		return err
 	}
 	return nil
 }

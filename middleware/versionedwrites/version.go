@@ -11,6 +11,7 @@ import (
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/respw"
 	"github.com/apus-storage/apus/internal/segments"
+	"github.com/apus-storage/apus/internal/subreq"
 	"github.com/apus-storage/apus/internal/timestamp"
 )
 
@@ -23,6 +24,8 @@ func (c *objectCall) serveVersion(id string) error {
 		return reply.Raw(http.StatusBadRequest, "POST to a specific version is not allowed")
 	case c.hidden == "" && id != nullVersion:
 		return reply.Raw(http.StatusBadRequest, "version-aware operations require that the container is versioned")
+	case c.hidden != "" && id == nullVersion && nulls(c.r):
+		return c.serveNull()
 	case id == nullVersion && c.r.Method == http.MethodDelete:
 		c.next.ServeHTTP(c.w, c.r) // the name itself stands for it
 		return nil
@@ -82,7 +85,7 @@ func (c *objectCall) getVersion(id, name string) error {
 		if kind != markerType {
 			return nil
 		}
-		e := reply.Status(http.StatusNotFound).With(headerVersion, id)
+		e := reply.Status(http.StatusNotFound).With(headerVersion, id).With(headerBackendType, markerType)
 		e.Type = markerType
 		return e
 	})
@@ -153,14 +156,24 @@ func (c *objectCall) deleteVersion(id, name string) error {
 	if err := request.Authorize(there, string(c.container(c.r, c.inHidden("")).WriteACL)); err != nil {
 		return err
 	}
-	current, err := c.current()
+	head, current, err := c.current()
 	if err != nil {
 		return err
 	}
 	left := nullVersion
 	switch {
 	case current == name:
-		link := c.original(c.at(c.path, ""))
+		condition := http.Header{}
+		if nulls(c.r) {
+			c.onlyIf(head, condition)
+		}
+		link, err := c.unlink(c.at(c.path, ""), condition)
+		if err != nil {
+			return err
+		}
+		if link.Code == http.StatusPreconditionFailed {
+			break // it has been replaced
+		}
 		if err := c.check(link); err != nil {
 			return err
 		}
@@ -176,18 +189,35 @@ func (c *objectCall) deleteVersion(id, name string) error {
 	return nil
 }
 
-// current is the name of the version that the object's name is linked to, "" if it is none.
-func (c *objectCall) current() (string, error) {
-	head := c.send(c.request(c.r, http.MethodHead, c.path, itself, http.Header{"X-Newest": {"True"}}))
+// unlink sends a deletion of what stands under the object's name, on a condition. Nodes that promise nothing are asked
+// without one.
+func (c *objectCall) unlink(r *http.Request, condition http.Header) (*subreq.Response, error) {
+	for name, v := range condition {
+		r.Header[name] = v
+	}
+	res := c.original(r)
+	if res.Code != http.StatusNotImplemented {
+		return res, nil
+	}
+	for name := range condition {
+		delete(r.Header, name)
+	}
+	return c.original(r), nil
+}
+
+// current is the head of what stands under the object's name, nil if nothing does, and the name of the version that it is
+// linked to, "" if it is to none.
+func (c *objectCall) current() (head *subreq.Response, linked string, err error) {
+	head = c.send(c.request(c.r, http.MethodHead, c.path, itself, http.Header{"X-Newest": {"True"}}))
 	if head.Code == http.StatusNotFound {
-		return "", nil
+		return nil, "", nil
 	}
 	if err := c.check(head); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	container, name, ok := splitTarget(apipath.Unquote(meta.Value(head.Header, headerTarget)))
 	if meta.Value(head.Header, sysLink) != "true" || !ok || container != c.hidden {
-		return "", nil
+		return head, "", nil
 	}
-	return name, nil
+	return head, name, nil
 }

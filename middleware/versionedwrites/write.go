@@ -228,20 +228,28 @@ func (c *objectCall) delete() error {
 	if _, err := c.keepCurrent(true); err != nil {
 		return err
 	}
-	name, err := versionName(c.path.Object, t)
+	_, err = c.mark(t, t, t.Internal())
+	return err
+}
+
+// mark leaves a marker that is named after one time and stored with another, and removes what stands under the object's name.
+// It says whether that is so; if it is not, the client knows.
+func (c *objectCall) mark(at, stored timestamp.Timestamp, id string) (bool, error) {
+	name, err := versionName(c.path.Object, at)
 	if err != nil {
-		return reply.Status(http.StatusBadRequest).Because(err)
+		return false, reply.Status(http.StatusBadRequest).Because(err)
 	}
-	if err := c.putMarker(c.r, c.inHidden(name), t); err != nil {
-		return err
+	if err := c.putMarker(c.r, c.inHidden(name), stored); err != nil {
+		return false, err
 	}
+	done := false
 	c.serve(c.r, func(code int, h http.Header) {
-		if success(code) || code == http.StatusNotFound {
-			h[headerVersion] = []string{t.Internal()}
+		if done = success(code) || code == http.StatusNotFound; done {
+			h[headerVersion] = []string{id}
 			h[headerBackendType] = []string{markerType}
 		}
 	})
-	return nil
+	return done, nil
 }
 
 // original sends the client's own request in this form.
