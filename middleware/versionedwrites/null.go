@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/apus-storage/apus/internal/apipath"
-	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
@@ -39,6 +38,14 @@ type nullPlace struct {
 	id      timestamp.Timestamp // of name
 	link    string              // the version that the object's name is linked to
 	head    *subreq.Response    // of what stands under the object's name, nil if nothing does
+}
+
+// header is the head of what stands under the object's name, nil if nothing does.
+func (p nullPlace) header() http.Header {
+	if p.head == nil {
+		return nil
+	}
+	return p.head.Header
 }
 
 // findNull looks for the null version of the call's object.
@@ -142,8 +149,15 @@ func (c *objectCall) putNull() error {
 	if err := request.Authorize(c.r, string(c.info.WriteACL)); err != nil {
 		return err
 	}
+	cond, err := c.condition()
+	if err != nil {
+		return err
+	}
 	was, err := c.findNull()
 	if err != nil {
+		return err
+	}
+	if err := cond.unmet(was.header()); err != nil {
 		return err
 	}
 	stored := false
@@ -171,15 +185,22 @@ func (c *objectCall) deleteNull() error {
 	if err := request.Authorize(c.r, string(c.info.WriteACL)); err != nil {
 		return err
 	}
+	cond, err := c.condition()
+	if err != nil {
+		return err
+	}
 	was, err := c.findNull()
 	if err != nil {
+		return err
+	}
+	if err := cond.unmet(was.header()); err != nil {
 		return err
 	}
 	t, err := c.stamp()
 	if err != nil {
 		return err
 	}
-	done, err := c.mark(t, timestamp.FromRaw(t.Raw()-1, 0), nullVersion)
+	done, err := c.mark(cond, t, timestamp.FromRaw(t.Raw()-1, 0))
 	if done {
 		c.drop(was)
 	}
@@ -252,16 +273,18 @@ func (c *objectCall) noVersion() error {
 
 // deleteCurrent deletes the null version that stands under the object's own name, and nothing that has replaced it meanwhile.
 func (c *objectCall) deleteCurrent(was nullPlace) error {
-	r := c.at(c.path, withoutVersion(c.r))
-	condition := http.Header{}
-	c.onlyIf(was.head, condition)
-	res, err := c.unlink(r, condition)
-	switch {
-	case err != nil:
+	cond, err := c.condition()
+	if err != nil {
 		return err
-	case res.Code == http.StatusPreconditionFailed:
+	}
+	r := c.at(c.path, withoutVersion(c.r))
+	var res *subreq.Response
+	if cond.set {
+		res = c.original(r)
+	} else if res = c.unlink(r, was.head); res.Code == http.StatusPreconditionFailed {
 		return c.noVersion()
-	case !res.OK():
+	}
+	if !res.OK() {
 		return asError(res)
 	}
 	h := c.w.Header()
@@ -277,13 +300,6 @@ func withoutVersion(r *http.Request) string {
 	q := r.URL.Query()
 	q.Del(paramVersion)
 	return q.Encode()
-}
-
-// onlyIf makes a condition of what a HEAD has shown.
-func (c *objectCall) onlyIf(head *subreq.Response, h http.Header) {
-	if t := meta.Value(head.Header, headerDataTime); t != "" {
-		h[conditional.HeaderIfData] = []string{t}
-	}
 }
 
 // errPanic is a panic of a goroutine that looks at a version.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
 	"github.com/apus-storage/apus/internal/request"
@@ -133,7 +134,11 @@ func (c *objectCall) makeCurrent(name string, t timestamp.Timestamp) error {
 	}
 	if c.enabled {
 		// What has been written while versioning was off is replaced like anything else.
-		if _, err := c.keepCurrent(true); err != nil {
+		cond, err := c.condition()
+		if err != nil {
+			return err
+		}
+		if err := c.keepCurrent(cond); err != nil {
 			return err
 		}
 	}
@@ -152,8 +157,12 @@ func (c *objectCall) makeCurrent(name string, t timestamp.Timestamp) error {
 // place.
 func (c *objectCall) deleteVersion(id, name string) error {
 	there := c.at(c.inHidden(name), c.r.URL.RawQuery)
+	unconditional(there.Header)
 	// Before the link goes, it must be certain that the version may.
 	if err := request.Authorize(there, string(c.container(c.r, c.inHidden("")).WriteACL)); err != nil {
+		return err
+	}
+	if err := c.stillThat(name); err != nil {
 		return err
 	}
 	head, current, err := c.current()
@@ -163,15 +172,10 @@ func (c *objectCall) deleteVersion(id, name string) error {
 	left := nullVersion
 	switch {
 	case current == name:
-		condition := http.Header{}
-		if nulls(c.r) {
-			c.onlyIf(head, condition)
-		}
-		link, err := c.unlink(c.at(c.path, ""), condition)
-		if err != nil {
-			return err
-		}
-		if link.Code == http.StatusPreconditionFailed {
+		r := c.at(c.path, "")
+		unconditional(r.Header)
+		link := c.unlink(r, head)
+		if link.Code == http.StatusPreconditionFailed && nulls(c.r) {
 			break // it has been replaced
 		}
 		if err := c.check(link); err != nil {
@@ -189,20 +193,36 @@ func (c *objectCall) deleteVersion(id, name string) error {
 	return nil
 }
 
-// unlink sends a deletion of what stands under the object's name, on a condition. Nodes that promise nothing are asked
-// without one.
-func (c *objectCall) unlink(r *http.Request, condition http.Header) (*subreq.Response, error) {
-	for name, v := range condition {
-		r.Header[name] = v
+// stillThat refuses to delete a version that does not meet the client's condition. What a version is does not change.
+func (c *objectCall) stillThat(name string) error {
+	cond, err := c.condition()
+	switch {
+	case err != nil || !cond.set:
+		return err
+	case cond.Match != "":
+		return reply.Raw(http.StatusNotImplemented, "Conditions of entity tags are not implemented for versions.")
 	}
-	res := c.original(r)
-	if res.Code != http.StatusNotImplemented {
-		return res, nil
+	head := c.send(c.request(c.r, http.MethodHead, c.inHidden(name), itself, http.Header{"X-Newest": {"True"}}))
+	switch {
+	case head.Code == http.StatusNotFound:
+		return cond.unmet(nil)
+	case !head.OK():
+		return c.check(head)
 	}
-	for name := range condition {
-		delete(r.Header, name)
+	return cond.unmet(head.Header)
+}
+
+// unlink deletes what stands under the object's name and, for S3, nothing that has replaced what the head is of. Nodes that
+// promise nothing are asked without a condition.
+func (c *objectCall) unlink(r *http.Request, head *subreq.Response) *subreq.Response {
+	if t := meta.Value(head.Header, headerDataTime); t != "" && nulls(c.r) {
+		r.Header[conditional.HeaderIfData] = []string{t}
+		if res := c.original(r); res.Code != http.StatusNotImplemented {
+			return res
+		}
+		delete(r.Header, conditional.HeaderIfData)
 	}
-	return c.original(r), nil
+	return c.original(r)
 }
 
 // current is the head of what stands under the object's name, nil if nothing does, and the name of the version that it is

@@ -1,0 +1,215 @@
+package s3api_test
+
+import (
+	"crypto/md5"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+const noTag = `"00000000000000000000000000000000"`
+
+// kinds of buckets, by what has been done to them.
+var kindsOfBuckets = []struct {
+	name string
+	make func(bucketOf)
+}{
+	{"never", func(bucketOf) {}},
+	{"enabled", func(b bucketOf) { b.enable() }},
+	{"suspended", func(b bucketOf) { b.enable(); b.suspend() }},
+}
+
+// keys lists what there is of a key, without the ids.
+func (b bucketOf) keys() (all []string) {
+	b.t.Helper()
+	for _, e := range b.list(1000, "") {
+		name, rest, _ := strings.Cut(e, "@")
+		_, rest, _ = strings.Cut(rest, " ")
+		all = append(all, strings.TrimSpace(name+" "+rest))
+	}
+	return all
+}
+
+func (b bucketOf) etag(key string) string {
+	b.t.Helper()
+	return b.want(200, "head", owner, "HEAD", b.path(key, ""), nil, "").header.Get("Etag")
+}
+
+// TestConditionsInEveryBucket asks the same of buckets of each kind: what a client sees does not depend on versions.
+func TestConditionsInEveryBucket(t *testing.T) {
+	c := newCluster(t)
+	for _, kind := range kindsOfBuckets {
+		t.Run(kind.name, func(t *testing.T) {
+			sub := &cluster{t, c.addr}
+			b := sub.bucket("cond-" + kind.name)
+			kind.make(b)
+			put := func(want any, what, body string, h ...string) answer {
+				t.Helper()
+				return b.want(want, what, owner, "PUT", b.path("k", ""), headers(h...), body)
+			}
+			put("NoSuchKey", "over nothing", "0", "If-Match", "*")
+			put(200, "if there is nothing", "1", "If-None-Match", "*")
+			put("PreconditionFailed", "if there is nothing", "2", "If-None-Match", "*")
+			put("PreconditionFailed", "over another", "2", "If-Match", noTag)
+			first := b.etag("k")
+			put(200, "over that", "2", "If-Match", first)
+			put("PreconditionFailed", "over what is no more", "3", "If-Match", first)
+			b.want(200, "a source", owner, "PUT", b.path("src", ""), nil, "copied")
+			put("PreconditionFailed", "a copy, if there is nothing", "", "If-None-Match", "*", "x-amz-copy-source", b.name+"/src")
+			put("PreconditionFailed", "a copy over another", "", "If-Match", noTag, "x-amz-copy-source", b.name+"/src")
+			put(200, "a copy over that", "", "If-Match", b.etag("k"), "x-amz-copy-source", b.name+"/src")
+			is(t, "the copy", b.s3(owner, "GET", b.path("k", ""), nil, "").body, "copied")
+
+			b.multipart("k", "4", map[string]string{"If-None-Match": "*"}, "PreconditionFailed")
+			b.multipart("k", "4", map[string]string{"If-Match": noTag}, "PreconditionFailed")
+			b.multipart("new", "4", map[string]string{"If-Match": noTag}, "NoSuchKey")
+			b.multipart("k", "4", map[string]string{"If-Match": b.etag("k")}, 200)
+			whole := b.etag("k")
+			if !strings.HasSuffix(whole, `-1"`) {
+				t.Errorf("the tag of an upload in parts is %s", whole)
+			}
+			b.multipart("new", "4", map[string]string{"If-None-Match": "*"}, 200)
+			put("PreconditionFailed", "over another than the upload in parts", "5", "If-Match", noTag)
+			put(200, "over the upload in parts", "five", "If-Match", `"x", `+whole)
+
+			remove := func(want any, what string, h ...string) {
+				t.Helper()
+				b.want(want, what, owner, "DELETE", b.path("k", ""), headers(h...), "")
+			}
+			remove("PreconditionFailed", "another", "If-Match", whole)
+			remove("PreconditionFailed", "of another size", "x-amz-if-match-size", "5")
+			remove("PreconditionFailed", "of another time", "x-amz-if-match-last-modified-time", "Fri, 02 Jan 2026 03:04:06 GMT")
+			is(t, "what nobody has deleted", b.s3(owner, "GET", b.path("k", ""), nil, "").body, "five")
+			at := b.s3(owner, "HEAD", b.path("k", ""), nil, "").header.Get("Last-Modified")
+			remove(204, "that", "If-Match", b.etag("k"), "x-amz-if-match-size", "4", "x-amz-if-match-last-modified-time", at)
+			b.want(404, "what was deleted", owner, "GET", b.path("k", ""), nil, "")
+			remove(204, "what is not there", "If-Match", "*")
+			put(200, "after the deletion", "6", "If-None-Match", "*")
+
+			want := map[string][]string{
+				"never": {"k latest", "new latest", "src latest"}, "suspended": {"k latest", "new latest", "src latest"},
+				"enabled": {"k latest", "k marker", "k", "k", "k", "k", "k", "new latest", "src latest"},
+			}[kind.name]
+			if got := b.keys(); strings.Join(got, ",") != strings.Join(want, ",") {
+				t.Errorf("what refused writes have left: %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestConditionsOnVersions deletes versions by their ids on conditions.
+func TestConditionsOnVersions(t *testing.T) {
+	b := newCluster(t).bucket("cond-versions")
+	b.put("k", "0")
+	b.enable()
+	tag := b.etag("k")
+	v1 := b.put("k", "1")
+	v2 := b.put("k", "2")
+	for _, version := range []string{"null", v1, v2} {
+		b.want("PreconditionFailed", "another version", owner, "DELETE", b.path("k", version), headers("If-Match", noTag), "")
+	}
+	b.lists("nothing deleted", "k@"+v2+" latest", "k@"+v1, "k@null")
+	b.want(204, "the null version", owner, "DELETE", b.path("k", "null"), headers("If-Match", tag), "")
+	b.want(204, "the current one", owner, "DELETE", b.path("k", v2), headers("x-amz-if-match-size", "1"), "")
+	b.lists("the rest", "k@"+v1+" latest")
+	b.want(200, "several", owner, "POST", "/"+b.name+"?delete", headers("Content-MD5", md5Of(deleteDoc(v1, noTag))), deleteDoc(v1, noTag))
+	b.lists("not that", "k@"+v1+" latest")
+	b.want(200, "several", owner, "POST", "/"+b.name+"?delete", headers("Content-MD5", md5Of(deleteDoc(v1, "*"))), deleteDoc(v1, "*"))
+	b.lists("that")
+	b.suspend()
+	b.put("k", "3")
+	b.want("PreconditionFailed", "another null version", owner, "DELETE", b.path("k", "null"), headers("If-Match", noTag), "")
+	b.want(204, "the null version", owner, "DELETE", b.path("k", "null"), headers("If-Match", b.etag("k")), "")
+	b.lists("nothing")
+}
+
+// TestOneOfSeveralWriters has writers race in buckets of each kind. Of those that want to be the first one succeeds; of those that
+// replace what they have read, none is lost; and of refused ones nothing is left.
+func TestOneOfSeveralWriters(t *testing.T) {
+	c := newCluster(t)
+	for _, kind := range kindsOfBuckets {
+		t.Run(kind.name, func(t *testing.T) {
+			sub := &cluster{t, c.addr}
+			b := sub.bucket("race-" + kind.name)
+			kind.make(b)
+			const writers, rounds = 6, 4
+			var stored atomic.Int64
+			race := func(write func(i int)) {
+				var all sync.WaitGroup
+				for i := range writers {
+					all.Go(func() { write(i) })
+				}
+				all.Wait()
+			}
+			outcome := func(what string, a answer) bool {
+				switch {
+				case a.status == 200 || a.status == 204:
+					return true
+				case a.status != 412 && a.status != 409:
+					t.Errorf("%s: %d %s", what, a.status, a.body)
+				}
+				return false
+			}
+			for round := range rounds {
+				var first atomic.Int64
+				key := "first" + strconv.Itoa(round)
+				race(func(i int) {
+					if outcome("be the first", b.s3(owner, "PUT", b.path(key, ""), headers("If-None-Match", "*"), fmt.Sprint(i))) {
+						first.Add(1)
+					}
+				})
+				if n := first.Load(); n > 1 {
+					t.Errorf("round %d: %d writers were the first", round, n)
+				} else if n == 0 {
+					continue // all met each other, and are told to try again
+				}
+				var gone atomic.Int64
+				race(func(i int) {
+					a := b.s3(owner, "DELETE", b.path(key, ""), headers("If-Match", "*"), "")
+					if outcome("delete", a) {
+						gone.Add(1)
+					}
+				})
+			}
+			b.put("count", "0")
+			race(func(int) {
+				for range rounds {
+					a := b.s3(owner, "GET", b.path("count", ""), nil, "")
+					n, err := strconv.Atoi(a.body)
+					if err != nil {
+						t.Errorf("read the count: %d %s", a.status, a.body)
+						return
+					}
+					h := headers("If-Match", a.header.Get("Etag"))
+					if outcome("count", b.s3(owner, "PUT", b.path("count", ""), h, strconv.Itoa(n+1))) {
+						stored.Add(1)
+					}
+				}
+			})
+			got := b.s3(owner, "GET", b.path("count", ""), nil, "").body
+			is(t, "the count of those that succeeded", got, fmt.Sprint(stored.Load()))
+			if stored.Load() == 0 {
+				t.Error("nobody has succeeded")
+			}
+			versions := len(b.list(1000, "prefix=count"))
+			if want := int(stored.Load()) + 1; kind.name == "enabled" && versions != want {
+				t.Errorf("%d versions, want %d", versions, want)
+			} else if kind.name != "enabled" && versions != 1 {
+				t.Errorf("%d versions, want 1", versions)
+			}
+		})
+	}
+}
+
+func md5Of(s string) string {
+	sum := md5.Sum([]byte(s))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func deleteDoc(version, tag string) string {
+	return "<Delete><Object><Key>k</Key><VersionId>" + version + "</VersionId><ETag>" + strings.ReplaceAll(tag, `"`, "&quot;") + "</ETag></Object></Delete>"
+}
