@@ -213,3 +213,93 @@ func md5Of(s string) string {
 func deleteDoc(version, tag string) string {
 	return "<Delete><Object><Key>k</Key><VersionId>" + version + "</VersionId><ETag>" + strings.ReplaceAll(tag, `"`, "&quot;") + "</ETag></Object></Delete>"
 }
+
+// segments is how many objects there are in a container of segments.
+func (b bucketOf) segments() int {
+	b.t.Helper()
+	return len(strings.Fields(b.swift(owner, "GET", "/"+b.name+"+segments", nil, "").body))
+}
+
+// TestConditionsOfPartsDeleted deletes what is made of parts: on a condition that does not hold nothing goes, and its parts
+// last of all.
+func TestConditionsOfPartsDeleted(t *testing.T) {
+	c := newCluster(t)
+	for _, kind := range kindsOfBuckets {
+		t.Run(kind.name, func(t *testing.T) {
+			sub := &cluster{t, c.addr}
+			b := sub.bucket("parts-" + kind.name)
+			kind.make(b)
+			b.multipart("k", "whole", nil, 200)
+			parts := b.segments()
+			head := b.s3(owner, "HEAD", b.path("k", ""), nil, "").header
+			for what, h := range map[string][]string{
+				"another":         {"If-Match", noTag},
+				"that of a part":  {"If-Match", strings.Replace(head.Get("Etag"), "-1", "", 1)},
+				"of another size": {"x-amz-if-match-size", "6"},
+				"of another time": {"x-amz-if-match-last-modified-time", "Fri, 02 Jan 2026 03:04:06 GMT"},
+			} {
+				b.want("PreconditionFailed", what, owner, "DELETE", b.path("k", ""), headers(h...), "")
+			}
+			is(t, "what nobody has deleted", b.s3(owner, "GET", b.path("k", ""), nil, "").body, "whole")
+			if n := b.segments(); n != parts {
+				t.Errorf("%d parts are left of %d", n, parts)
+			}
+			h := headers("If-Match", head.Get("Etag"), "x-amz-if-match-size", "5", "x-amz-if-match-last-modified-time", head.Get("Last-Modified"))
+			b.want(204, "that", owner, "DELETE", b.path("k", ""), h, "")
+			b.want(404, "what was deleted", owner, "GET", b.path("k", ""), nil, "")
+			if kind.name == "enabled" {
+				is(t, "the version", strings.Join(b.keys(), ","), "k marker latest,k")
+				return
+			}
+		})
+	}
+}
+
+// TestLargeObjectsOfSwiftDeletedOnCondition deletes a large object that was made by way of Swift, and its segments with it.
+func TestLargeObjectsOfSwiftDeletedOnCondition(t *testing.T) {
+	b := newCluster(t).bucket("large")
+	b.swift(owner, "PUT", "/large-parts", nil, "")
+	b.swift(owner, "PUT", "/large-parts/a", nil, "a")
+	b.swift(owner, "PUT", "/large-parts/b", nil, "b")
+	if a := b.swift(owner, "PUT", "/large/k?multipart-manifest=put", nil, links("/large-parts/a", "/large-parts/b")); a.status != 201 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	listed := b.page("").Entries[0].ETag
+	if !strings.HasSuffix(listed, `-N"`) {
+		t.Errorf("listed with %s", listed)
+	}
+	left := func(want string) {
+		t.Helper()
+		if got := strings.Join(strings.Fields(b.swift(owner, "GET", "/large-parts", nil, "").body), " "); got != want {
+			t.Errorf("segments left: %q, want %q", got, want)
+		}
+	}
+	b.want("PreconditionFailed", "another", owner, "DELETE", b.path("k", ""), headers("If-Match", noTag), "")
+	left("a b")
+	b.want(204, "that", owner, "DELETE", b.path("k", ""), headers("If-Match", listed), "")
+	left("")
+	b.lists("gone")
+}
+
+// TestPartsOutliveALostRace lets a deletion meet a writer: whoever is told that the object is there can read it.
+func TestPartsOutliveALostRace(t *testing.T) {
+	b := newCluster(t).bucket("parts-race")
+	for round := range 6 {
+		b.multipart("k", "old", nil, 200)
+		old := b.etag("k")
+		var deleted, stored answer
+		var both sync.WaitGroup
+		both.Go(func() { deleted = b.s3(owner, "DELETE", b.path("k", ""), headers("If-Match", old), "") })
+		both.Go(func() { stored = b.s3(owner, "PUT", b.path("k", ""), headers("If-Match", old), "new") })
+		both.Wait()
+		got := b.s3(owner, "GET", b.path("k", ""), nil, "")
+		switch {
+		case deleted.status == 204 && stored.status == 200:
+			t.Errorf("round %d: both have succeeded", round)
+		case deleted.status == 204 && got.status != 404, stored.status == 200 && got.body != "new":
+			t.Errorf("round %d: deletion %d, upload %d, then %d %q", round, deleted.status, stored.status, got.status, got.body)
+		case deleted.status != 204 && stored.status != 200 && got.body != "old":
+			t.Errorf("round %d: neither has succeeded, but there is %d %q", round, got.status, got.body)
+		}
+	}
+}
