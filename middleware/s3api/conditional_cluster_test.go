@@ -303,3 +303,64 @@ func TestPartsOutliveALostRace(t *testing.T) {
 		}
 	}
 }
+
+// TestConditionsOfCompletions completes uploads in parts through slo, at the same time and one after the other.
+func TestConditionsOfCompletions(t *testing.T) {
+	c := newCluster(t)
+	for _, kind := range kindsOfBuckets {
+		t.Run(kind.name, func(t *testing.T) {
+			sub := &cluster{t, c.addr}
+			b := sub.bucket("complete-" + kind.name)
+			kind.make(b)
+			const writers = 4
+			ids, tags := make([]string, writers), make([]string, writers)
+			for i := range writers {
+				ids[i], tags[i] = b.begin("k", fmt.Sprint("body ", i))
+			}
+			race := func(h map[string]string) (won []int) {
+				var mu sync.Mutex
+				var all sync.WaitGroup
+				for i := range writers {
+					all.Go(func() {
+						a := b.completion("k", ids[i], tags[i], h)
+						mu.Lock()
+						defer mu.Unlock()
+						switch {
+						case a.status == 200 && a.code == "":
+							won = append(won, i)
+						case a.code != "PreconditionFailed" && a.code != "ConditionalRequestConflict":
+							t.Errorf("completion of %d: %d %s", i, a.status, a.body)
+						}
+					})
+				}
+				all.Wait()
+				return won
+			}
+			first := race(map[string]string{"If-None-Match": "*"})
+			if len(first) > 1 {
+				t.Fatalf("%d completions were the first", len(first))
+			}
+			if len(first) == 0 { // all met each other
+				b.complete("k", ids[0], tags[0], map[string]string{"If-None-Match": "*"}, 200)
+				first = []int{0}
+			}
+			won := first[0]
+			is(t, "what has been made", b.s3(owner, "GET", b.path("k", ""), nil, "").body, fmt.Sprint("body ", won))
+			whole := b.etag("k")
+			// Who repeats it is told the same, and the others' uploads go on.
+			b.complete("k", ids[won], tags[won], map[string]string{"If-None-Match": "*"}, 200)
+			other := (won + 1) % writers
+			b.complete("k", ids[other], tags[other], map[string]string{"If-Match": noTag}, "PreconditionFailed")
+			b.complete("k", ids[other], tags[other], map[string]string{"If-Match": whole}, 200)
+			is(t, "what has replaced it", b.s3(owner, "GET", b.path("k", ""), nil, "").body, fmt.Sprint("body ", other))
+			b.complete("k", ids[other], tags[other], map[string]string{"If-Match": whole}, 200)
+			want := 1
+			if kind.name == "enabled" {
+				want = 2
+			}
+			if got := b.keys(); len(got) != want {
+				t.Errorf("versions: %q, want %d", got, want)
+			}
+		})
+	}
+}
