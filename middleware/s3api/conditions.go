@@ -97,6 +97,7 @@ func versioned(info *lookup.Container) bool { return info.Sysmeta["versions-cont
 type sight struct {
 	*answer
 	data string
+	link string // where it leads, "" if it is none
 }
 
 // current looks at an object so that a write can depend on what is seen: versions do not change, so that it is what the link to
@@ -108,8 +109,8 @@ func (x *exchange) current(on resource) (sight, error) {
 		return sight{}, err
 	}
 	a := fromSwift(resp.Header)
-	s := sight{a, a.swift["x-backend-data-timestamp"]}
-	if a.swift["x-symlink-target"] == "" {
+	s := sight{a, a.swift["x-backend-data-timestamp"], a.swift["x-symlink-target"]}
+	if s.link == "" {
 		return s, nil
 	}
 	if a.version != "" && a.version != "null" {

@@ -253,12 +253,16 @@ func (c *objectCall) serveNull() error {
 		return c.deleteCurrent(was)
 	case c.r.Method == http.MethodPut && was.current:
 		return c.noVersion() // it is the current one already
+	case c.r.Method == http.MethodPost && was.current:
+		return c.noVersion() // it has just become another, or has come back
 	case was.current:
 		return c.getNull()
 	case was.name == "":
 		return c.noVersion()
 	}
 	switch c.r.Method {
+	case http.MethodPost:
+		return c.rewrite(was.name)
 	case http.MethodDelete:
 		return c.deleteVersion(nullVersion, was.name)
 	case http.MethodPut:

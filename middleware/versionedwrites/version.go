@@ -21,7 +21,7 @@ import (
 func (c *objectCall) serveVersion(id string) error {
 	var t timestamp.Timestamp
 	switch {
-	case c.r.Method == http.MethodPost:
+	case c.r.Method == http.MethodPost && !rewrites(c.r):
 		return reply.Raw(http.StatusBadRequest, "POST to a specific version is not allowed")
 	case c.hidden == "" && id != nullVersion:
 		return reply.Raw(http.StatusBadRequest, "version-aware operations require that the container is versioned")
@@ -42,6 +42,8 @@ func (c *objectCall) serveVersion(id string) error {
 		return reply.Raw(http.StatusBadRequest, "Invalid version parameter").Because(err)
 	}
 	switch c.r.Method {
+	case http.MethodPost:
+		return c.rewrite(name)
 	case http.MethodDelete:
 		return c.deleteVersion(id, name)
 	case http.MethodPut:
@@ -150,6 +152,48 @@ func (c *objectCall) makeCurrent(name string, t timestamp.Timestamp) error {
 		name: name, id: t, time: now, etag: meta.Value(head.Header, "Etag"),
 		size: head.Header.Get("Content-Length"), kind: head.Header.Get("Content-Type"),
 	})
+	return nil
+}
+
+// headerRewrite is how a filter further left says that the POST of a version is to change its system metadata, of which it has
+// all that is to become another. It is in the place of a POST of Swift's, which there is none of for versions.
+const headerRewrite = "X-Backend-Rewrite-Version"
+
+func rewrites(r *http.Request) bool { return meta.Truthy(meta.Value(r.Header, headerRewrite)) }
+
+// rewrite stores a version again where it is, with other system metadata. Its time differs only by the offset, so that it stays
+// the version that it is, and is not there any more if it is deleted meanwhile.
+func (c *objectCall) rewrite(name string) error {
+	if err := request.Authorize(c.r, string(c.info.WriteACL)); err != nil {
+		return err
+	}
+	var failed error
+	at := c.inHidden(name)
+	found, err := c.copyAs(c.r, at, func(h http.Header) (apipath.Path, http.Header, bool) {
+		t, err := timestamp.Parse(meta.Value(h, headerDataTime))
+		if failed = err; err != nil {
+			failed = reply.Raw(http.StatusNotImplemented, "The storage nodes do not say when a version was stored.").Because(err)
+			return at, nil, false
+		}
+		// No two offsets are the same, and a later one is larger.
+		other := http.Header{headerTimestamp: {t.WithOffset(uint64(c.now().Raw())).Internal()}}
+		for name, v := range c.r.Header {
+			if strings.HasPrefix(name, "X-Object-Sysmeta-") {
+				other[name] = v
+			}
+		}
+		return at, other, true
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return c.noVersion()
+	case failed != nil:
+		return failed
+	}
+	c.w.Header()["Content-Length"] = []string{"0"}
+	c.w.WriteHeader(http.StatusAccepted)
 	return nil
 }
 
