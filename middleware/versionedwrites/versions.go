@@ -123,7 +123,12 @@ func (c *listCall) setMarker(query url.Values) error {
 	}
 	// A colon comes after all digits.
 	after := all + ":"
+	delimiter, _ := param(c.r, "delimiter")
+	prefix, _ := param(c.r, "prefix")
 	switch {
+	case !hasID && delimiter != "" && len(marker) > len(prefix) && strings.HasSuffix(marker, delimiter):
+		// It is what other names have been listed as, all of which come before the next page.
+		after = strings.TrimSuffix(all, apipath.Reserved)
 	case hasID && id == nullVersion && nulls(c.r) && c.hidden.Container != "":
 		p, err := c.objectCall(marker).findNull()
 		switch {
