@@ -41,13 +41,14 @@ func readConditions(h http.Header) {
 
 // withoutN adds to entity tags what fromSwift has made those of large objects of.
 func withoutN(tags string) string {
-	all := tags
+	var all strings.Builder // a header may have very many
+	all.WriteString(tags)
 	for tag := range strings.SplitSeq(tags, ",") {
 		if md5, ok := strings.CutSuffix(strings.Trim(strings.TrimSpace(tag), `"`), "-N"); ok {
-			all += `, "` + md5 + `"`
+			all.WriteString(`, "` + md5 + `"`)
 		}
 	}
-	return all
+	return all.String()
 }
 
 // writeConditions takes over the conditions of a PUT. The source of a copy has conditions of its own, so that those of the
