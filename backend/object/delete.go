@@ -32,6 +32,9 @@ func (s *Server) delete(c *call) error {
 		if err := s.awaitCommit(c, cond, here, stored); err != nil {
 			return err
 		}
+		if status == http.StatusNotFound && !cond.behind.IsZero() {
+			status = http.StatusNoContent // what it deletes is newer than what was here
+		}
 	}
 	var deleteAt int64
 	contentType := ""

@@ -86,6 +86,7 @@ func (r *reservations) release(s subject) {
 type condition struct {
 	conditional.Write
 	isAt   string
+	behind timestamp.Timestamp // what is older than this does not count
 	stored timestamp.Timestamp // of what is here, object or tombstone
 	name   subject
 	from   *reservations
@@ -106,12 +107,18 @@ func (s *Server) reserve(c *call) (*condition, error) {
 	if !ok {
 		return nil, nil
 	}
+	var behind timestamp.Timestamp
+	if v := c.r.Header.Get(conditional.HeaderBehind); v != "" {
+		if behind, err = timestamp.Parse(v); err != nil {
+			return nil, text(http.StatusBadRequest, "Invalid condition: "+conditional.HeaderBehind+" is not a time")
+		}
+	}
 	key := subject{c.object.Device, c.object.Policy, s.deps.Cluster.Hasher.Sum(c.object.Account, c.object.Container, c.object.Name)}
 	if last, ok := s.reserved.take(key, c.at); !ok {
 		// Without the time of a version: there may never be one of that time, if a majority of the others do not know of it.
 		return nil, reply.Status(http.StatusConflict).Because(fmt.Errorf("reserved for another write, the last at %s", last.Internal()))
 	}
-	return &condition{Write: w, isAt: c.r.Header.Get("X-Backend-Etag-Is-At"), name: key, from: s.reserved}, nil
+	return &condition{Write: w, isAt: c.r.Header.Get("X-Backend-Etag-Is-At"), behind: behind, name: key, from: s.reserved}, nil
 }
 
 // check refuses the request if the condition does not hold of what is here.
@@ -127,7 +134,7 @@ func (d *condition) check(c *call, info *store.Info, stored timestamp.Timestamp)
 			v.ETag = etag
 		}
 	}
-	if !d.Holds(v) {
+	if !d.Holds(v) && !stored.Before(d.behind) {
 		return reply.Status(http.StatusPreconditionFailed).With("X-Backend-Timestamp", stored.Internal())
 	}
 	if !stored.Before(c.at) {

@@ -165,6 +165,35 @@ func TestAnAbortedWriteLeavesNothingButItsTime(t *testing.T) {
 	})
 }
 
+// TestANodeThatIsBehind is about a node which is told that another has a newer version, of which the condition holds.
+func TestANodeThatIsBehind(t *testing.T) {
+	overBoth(t, func(t *testing.T, n *node, rt http.RoundTripper, host string) {
+		match := []string{"X-Backend-If-Match", `"other"`}
+		newer := append(match[:2:2], "X-Backend-If-Behind", at(2))
+		begin(t, rt, host, "PUT", at(5), match...).commit("").expect(t, 412)
+		w := begin(t, rt, host, "PUT", at(5), newer...)
+		if w.reserved != emptyTime {
+			t.Fatalf("promised %q", w.reserved)
+		}
+		w.commit("five").expect(t, 201)
+		// Now it is not behind any more.
+		begin(t, rt, host, "PUT", at(6), newer...).commit("").expect(t, 412)
+		newer[3] = at(5)
+		begin(t, rt, host, "PUT", at(6), newer...).commit("").expect(t, 412)
+		newer[3] = at(6)
+		w = begin(t, rt, host, "PUT", at(7), newer...)
+		// What comes between is no older.
+		do(t, n, "PUT", objectURL, "six", "X-Timestamp", at(6), "Content-Type", "text/plain", "X-Backend-Storage-Policy-Index", "0").expect(t, 201)
+		w.commit("seven").expect(t, 412)
+		newer[3] = at(7)
+		begin(t, rt, host, "DELETE", at(8), newer...).commit("").expect(t, 204)
+		newer[3] = at(9)
+		begin(t, rt, host, "DELETE", at(10), newer...).commit("").expect(t, 204) // of what is elsewhere
+		get(t, n).expect(t, 404)
+		begin(t, rt, host, "PUT", at(11), "X-Backend-If-None-Match", "*", "X-Backend-If-Behind", "x").commit("").expect(t, 400)
+	})
+}
+
 func TestTheConditionIsCheckedAgainAtTheEnd(t *testing.T) {
 	put := func(t *testing.T, n *node, when int, body string) {
 		do(t, n, "PUT", objectURL, body, "X-Timestamp", at(when), "Content-Type", "text/plain", "X-Backend-Storage-Policy-Index", "0").expect(t, 201)

@@ -13,6 +13,9 @@ const (
 	HeaderIfNoneMatch = "X-Backend-If-None-Match"
 	HeaderIfMatch     = "X-Backend-If-Match"
 	HeaderIfData      = "X-Backend-If-Data-Timestamp"
+	// HeaderBehind is the proxy's word to a node whose version the condition does not hold of: it holds of one of this time,
+	// which another node has, so that an older one does not count.
+	HeaderBehind = "X-Backend-If-Behind"
 	// HeaderReserved is a node's promise, in its 100 Continue: the time of what it has, "0" for nothing.
 	HeaderReserved = "X-Backend-Reserved"
 )

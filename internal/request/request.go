@@ -92,6 +92,10 @@ type State struct {
 	// the request.
 	LegacyVersioning, ObjectVersioning bool
 
+	// NullVersions says that versions without an id are what they are in S3: of each object there is at most one, called null.
+	// Set by s3api; read by versioned_writes.
+	NullVersions bool
+
 	// RawListing says that the listing goes to the client as the JSON that it is, whatever the client prefers. Set by
 	// filters with listings of a form of their own; read by listing_formats.
 	RawListing bool
@@ -159,6 +163,7 @@ func (s *State) Child(source string) *State {
 		Cache:        s.Cache,
 		Infos:        s.Infos,
 		Lookups:      s.Lookups,
+		NullVersions: s.NullVersions,
 	}
 }
 

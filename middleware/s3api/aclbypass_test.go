@@ -93,7 +93,7 @@ func TestGrantsOfVersions(t *testing.T) {
 	}
 	c.want(200, "its copy", guest, "PUT", "/versions/copy", headers("X-Amz-Copy-Source", "/versions/o"+public), "")
 	c.want(denied, "the list", guest, "GET", "/versions?versions", nil, "")
-	c.want("NotImplemented", "the ACL of an old one", owner, "PUT", "/versions/o"+public+"&acl", headers("X-Amz-Acl", "private"), "")
+	c.want(denied, "the ACL of an old one", guest, "PUT", "/versions/o"+public+"&acl", headers("X-Amz-Acl", "private"), "")
 	c.want(200, "what that left", guest, "GET", "/versions/o"+public, nil, "")
 	// Who may write may also do so where that keeps versions.
 	c.want(200, "the guest's", guest, "PUT", "/versions/mine", nil, "mine")

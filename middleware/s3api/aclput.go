@@ -75,10 +75,8 @@ func (m grantACL) fromClient(x *exchange, o s3acl.Owners) (s3acl.ACL, error) {
 func (x *exchange) rewrite(object *swiftAnswer, acl string) error {
 	a := fromSwift(object.Header)
 	on := resource{bucket: x.bucket, key: x.key}
-	if x.version != "" {
-		if err := x.currentOnly(on, a); err != nil {
-			return err
-		}
+	if done, err := x.rewriteVersion(a, acl); done || err != nil {
+		return err
 	}
 	if a.large {
 		return x.rewriteLarge(on, a, acl)
@@ -96,18 +94,6 @@ func (x *exchange) rewrite(object *swiftAnswer, acl string) error {
 	}
 	_, err := x.ask(call{method: put, on: on, source: on, header: h, query: query})
 	return err
-}
-
-// currentOnly refuses to change the ACL of a version that is not the current one: to store it again would make it that.
-func (x *exchange) currentOnly(on resource, a *answer) error {
-	resp, err := x.ask(call{method: head, on: on})
-	if err != nil && !missing(err) {
-		return err
-	}
-	if err != nil || fromSwift(resp.Header).version != a.version {
-		return s3err.NotImplemented.Say("The ACL of a version that is not the current one cannot be changed")
-	}
-	return nil
 }
 
 // maxRewritten bounds the manifest of a large object: 10,000 parts with long names.

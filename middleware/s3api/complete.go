@@ -62,10 +62,6 @@ type order struct {
 // completeUpload makes an object of parts. Whoever repeats a completion, since he has not heard of its end, is told the same
 // again.
 func (x *exchange) completeUpload() error {
-	h := http.Header{}
-	if err := x.writeConditions(h, false); err != nil {
-		return err
-	}
 	m, err := x.multipart()
 	if err != nil {
 		return err
@@ -95,6 +91,10 @@ func (x *exchange) completeUpload() error {
 	if t, err := timestamp.Parse(m.header.Get("X-Timestamp")); err == nil && !t.Time().Before(x.clock.Now()) {
 		// The marker could not be deleted at the end.
 		return s3err.ServiceUnavailable.With().Because(errors.New("the upload was begun in the future"))
+	}
+	h := http.Header{}
+	if err := x.writeConditions(h, false); err != nil {
+		return err
 	}
 	m.describe(h)
 	h.Set(sysmetaUpload, m.id)
@@ -310,7 +310,7 @@ func (x *exchange) undo(id, version string) error {
 	on := resource{bucket: x.bucket, key: x.key, version: version}
 	resp, err := x.ask(call{method: head, on: on, header: http.Header{"X-Newest": {"true"}}})
 	if err == nil && resp.Header.Get(sysmetaUpload) == id {
-		_, err = x.delete(on)
+		_, err = x.delete(on, http.Header{})
 	}
 	if missing(err) {
 		return nil

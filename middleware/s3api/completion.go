@@ -64,7 +64,7 @@ func (k *carrier) store(c call) (*completedXML, error) {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusAccepted {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, small)) // the status is enough
-		return nil, k.swiftError(c, resp.StatusCode, text)
+		return nil, k.unmet(k.swiftError(c, resp.StatusCode, text), c.header)
 	}
 	report, err := k.wait(resp.Body)
 	if err != nil {
@@ -144,7 +144,7 @@ func (k *carrier) judge(c call, report []byte) error {
 	case k.refusal != nil:
 		return k.refusal
 	case len(result.Errors) == 0:
-		return k.swiftError(c, status, []byte(result.Body))
+		return k.unmet(k.swiftError(c, status, []byte(result.Body)), c.header)
 	}
 	var texts []string
 	for _, e := range result.Errors {

@@ -3,11 +3,13 @@ package s3api
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/apus-storage/apus/internal/conditional"
+	"github.com/apus-storage/apus/internal/lookup"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/s3err"
 )
@@ -39,13 +41,14 @@ func readConditions(h http.Header) {
 
 // withoutN adds to entity tags what fromSwift has made those of large objects of.
 func withoutN(tags string) string {
-	all := tags
+	var all strings.Builder // a header may have very many
+	all.WriteString(tags)
 	for tag := range strings.SplitSeq(tags, ",") {
 		if md5, ok := strings.CutSuffix(strings.Trim(strings.TrimSpace(tag), `"`), "-N"); ok {
-			all += `, "` + md5 + `"`
+			all.WriteString(`, "` + md5 + `"`)
 		}
 	}
-	return all
+	return all.String()
 }
 
 // writeConditions takes over the conditions of a PUT. The source of a copy has conditions of its own, so that those of the
@@ -67,26 +70,73 @@ func (x *exchange) writeConditions(h http.Header, copies bool) error {
 		h.Set("If-None-Match", "*")
 		return nil
 	}
-	if err := x.unversioned(); err != nil {
-		return err
-	}
 	if none != "" {
 		h.Set(ifNoneMatch, "*")
 		return nil
+	}
+	info, err := x.container(x.bucket)
+	if err != nil {
+		return err
+	}
+	if versioned(info) {
+		// What is under the key may be a link.
+		seen, err := x.current(x.resource)
+		if err != nil {
+			return err
+		}
+		return seen.hold(conditions{etag: match}, h)
 	}
 	h.Set(ifMatch, withoutN(match))
 	h.Set(etagIsAt, etagsAt)
 	return nil
 }
 
-// unversioned refuses conditions in buckets that keep versions: what is under the key there is a link, and several writes are
-// made of one.
-func (x *exchange) unversioned() error {
-	info, err := x.container(x.bucket)
-	if err == nil && info.Sysmeta["versions-container"] != "" {
-		return s3err.NotImplemented.Say("Conditional writes are not implemented for buckets with versions")
+// versioned says whether a bucket keeps versions, or did so once.
+func versioned(info *lookup.Container) bool { return info.Sysmeta["versions-container"] != "" }
+
+// A sight is what an object was like at a moment, and which data that was: those of the link, if it is one to a version.
+type sight struct {
+	*answer
+	data string
+	link string // where it leads, "" if it is none
+}
+
+// current looks at an object so that a write can depend on what is seen: versions do not change, so that it is what the link to
+// it had led to all the time.
+func (x *exchange) current(on resource) (sight, error) {
+	newest := http.Header{"X-Newest": {"true"}}
+	resp, err := x.ask(call{method: head, on: on, header: newest.Clone(), query: url.Values{"symlink": {"get"}}})
+	if err != nil {
+		return sight{}, err
 	}
-	return err
+	a := fromSwift(resp.Header)
+	s := sight{a, a.swift["x-backend-data-timestamp"], a.swift["x-symlink-target"]}
+	if s.link == "" {
+		return s, nil
+	}
+	if a.version != "" && a.version != "null" {
+		on.version = a.version
+	}
+	if resp, err = x.ask(call{method: head, on: on, header: newest}); err != nil {
+		return sight{}, err
+	}
+	s.answer = fromSwift(resp.Header)
+	return s, nil
+}
+
+// hold refuses a write if what was seen is not as the client thinks, and makes it depend on that it still is.
+func (s sight) hold(c conditions, h http.Header) error {
+	ok, err := c.hold(s.answer)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return s3err.PreconditionFailed.With()
+	case s.data == "":
+		return s3err.NotImplemented.Say("The storage nodes do not say which data an object has")
+	}
+	h.Set(ifDataTimestamp, s.data)
+	return nil
 }
 
 // unmet says more of a condition that does not hold: there may be no object that it could hold of.
@@ -164,35 +214,21 @@ func parseModified(text string) (time.Time, error) {
 // deleteIf deletes an object that is as the client thinks, and no other: what is looked at is named in the deletion.
 func (x *exchange) deleteIf(on resource, c conditions) (deleted, error) {
 	if !c.any() {
-		return x.delete(on)
+		return x.delete(on, http.Header{})
 	}
-	if on.version != "" {
-		return deleted{}, s3err.NotImplemented.Say("Conditional deletions of versions are not implemented")
-	}
-	if err := x.unversioned(); err != nil {
+	if _, err := x.container(on.bucket); err != nil {
 		return deleted{}, err
 	}
-	resp, err := x.ask(call{method: head, on: on, header: http.Header{"X-Newest": {"true"}}})
+	seen, err := x.current(on)
 	if missing(err) {
 		return deleted{}, nil // what is not there need not be deleted
 	}
 	if err != nil {
 		return deleted{}, err
 	}
-	a := fromSwift(resp.Header)
-	ok, err := c.hold(a)
-	switch {
-	case err != nil:
+	h := http.Header{}
+	if err := seen.hold(c, h); err != nil {
 		return deleted{}, err
-	case !ok:
-		return deleted{}, s3err.PreconditionFailed.With()
-	case a.large:
-		return deleted{}, s3err.NotImplemented.Say("Conditional deletions of multipart uploads are not implemented")
 	}
-	h := http.Header{ifDataTimestamp: {a.swift["x-backend-data-timestamp"]}}
-	_, err = x.ask(call{method: remove, on: on, header: h})
-	if missing(err) {
-		err = nil
-	}
-	return deleted{}, err
+	return x.delete(on, h)
 }

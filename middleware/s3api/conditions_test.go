@@ -106,14 +106,6 @@ func TestDeletionsOnCondition(t *testing.T) {
 	b.want(b.do("DELETE", "/bucket/key", options("If-Match", "*")...), 204, "")
 }
 
-func TestConditionsNeedABucketWithoutVersions(t *testing.T) {
-	b := store(t, "")
-	b.On("HEAD /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 204, Header: map[string]string{"X-Container-Sysmeta-Versions-Container": "v"}})
-	b.want(b.do("PUT", "/bucket/key", options("If-Match", "*")...), 501, "NotImplemented")
-	b.want(b.do("DELETE", "/bucket/key", options("If-Match", "*")...), 501, "NotImplemented")
-	b.want(b.do("PUT", "/bucket/key", options("If-None-Match", "*")...), 200, "")
-}
-
 func TestReadsOnCondition(t *testing.T) {
 	h := http.Header{}
 	for _, name := range []string{"If-Match", "If-None-Match"} {

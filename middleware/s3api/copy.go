@@ -50,6 +50,9 @@ func (x *exchange) copySource() (resource, error) {
 	if src.version != "" && src.version != "null" && !x.features().versioning {
 		return resource{}, s3err.NotImplemented.Say("Versioning is not implemented")
 	}
+	if src.version != "" && !validVersion(src.version) {
+		return resource{}, invalidVersion("x-amz-copy-source", value)
+	}
 	return src, nil
 }
 

@@ -29,8 +29,8 @@ type deleted struct {
 	marker  bool   // whether that is a delete marker
 }
 
-// delete deletes an object with all that belongs to it. The bucket must be there.
-func (x *exchange) delete(on resource) (deleted, error) {
+// delete deletes an object with all that belongs to it, on the conditions in the headers. The bucket must be there.
+func (x *exchange) delete(on resource, h http.Header) (deleted, error) {
 	if on.version != "" && on.version != "null" {
 		info, err := x.container(on.bucket)
 		if err != nil {
@@ -47,10 +47,14 @@ func (x *exchange) delete(on resource) (deleted, error) {
 	if on.version != "" {
 		query.Set("symlink", "get")
 	}
-	resp, err := x.ask(call{method: remove, on: on, query: query, header: http.Header{"Accept": {"application/json"}}, limit: 1 << 20})
+	h.Set("Accept", "application/json")
+	resp, err := x.ask(call{method: remove, on: on, query: query, header: h, limit: 1 << 20})
 	switch {
 	case missing(err):
 		_, err := x.container(on.bucket)
+		if a := fromSwift(resp.Header); a.marker {
+			return deleted{a.version, true}, err // there was nothing, and now that is written down
+		}
 		return deleted{version: on.version}, err
 	case err != nil:
 		return deleted{}, err

@@ -138,6 +138,7 @@ func (x *exchange) newRequest(c call) *http.Request {
 	})
 	state := request.From(r.Context())
 	state.Log.Done = !x.config.ForceSwiftRequestProxyLog
+	state.NullVersions = true
 	if authorize := x.acl.authorize(x, c); authorize != nil {
 		state.Authorize = authorize
 		if state.S3 == nil {

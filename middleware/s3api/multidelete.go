@@ -142,5 +142,8 @@ func (x *exchange) deleteItem(item deleteItem) (deleted, error) {
 	if !validKey(item.Key) {
 		return deleted{}, s3err.InvalidURI.With()
 	}
+	if item.Version != "" && !validVersion(item.Version) {
+		return deleted{}, s3err.NoSuchVersion.With()
+	}
 	return x.deleteIf(on, conditions{item.ETag, item.Size, item.LastModifiedTime})
 }

@@ -225,6 +225,8 @@ func (x *exchange) checkParameters() error {
 			return s3err.InvalidArgument.Say("This operation does not accept a version-id.", "ArgumentName", "versionId", "ArgumentValue", x.version)
 		case x.version != "null" && !x.features().versioning:
 			return s3err.NotImplemented.Say("Versioning is not implemented")
+		case !validVersion(x.version):
+			return invalidVersion("versionId", x.version)
 		}
 	}
 	if x.query.has("partNumber") && x.op.sub == "" && x.op.method != get && x.op.method != head {

@@ -2,12 +2,13 @@ package s3api
 
 import (
 	"encoding/xml"
+	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/s3err"
+	"github.com/apus-storage/apus/internal/timestamp"
 )
 
 // The document that lists versions. Versions and delete markers stand in the order of the listing.
@@ -61,7 +62,7 @@ func (x *exchange) listVersions() error {
 	}
 	if id != "" {
 		if !validVersion(id) {
-			return s3err.InvalidArgument.Say("Invalid version id specified", "ArgumentName", "version-id-marker", "ArgumentValue", id)
+			return invalidVersion("version-id-marker", id)
 		}
 		if kept {
 			q.Set("version_marker", id)
@@ -128,11 +129,16 @@ func validVersion(id string) bool {
 	if id == "null" {
 		return true
 	}
-	_, err := strconv.ParseFloat(id, 64)
+	_, err := timestamp.Parse(id)
 	return err == nil
 }
 
-// restore makes the newest version that is left the current one, after the current one was deleted by its id.
+func invalidVersion(argument, value string) error {
+	return s3err.InvalidArgument.Say("Invalid version id specified", "ArgumentName", argument, "ArgumentValue", value)
+}
+
+// restore makes the newest version that is left the current one, after the current one was deleted by its id; unless somebody
+// has stored another meanwhile.
 func (x *exchange) restore(on resource) error {
 	entries, err := x.list(on, url.Values{"prefix": {on.key}, "versions": {"true"}}, x.limits.ContainerListingLimit)
 	if err != nil {
@@ -143,16 +149,42 @@ func (x *exchange) restore(on resource) error {
 		if name != on.key || subdir {
 			continue // another key that begins alike
 		}
-		if isMarkerEntry(e) {
+		if isMarkerEntry(e) || e.Raw("is_latest") == "true" {
 			return nil
 		}
-		_, err := x.ask(call{method: put, on: resource{bucket: on.bucket, key: on.key, version: versionID(e)}, header: http.Header{}})
-		switch s3err.From(err).Code {
-		case s3err.PreconditionFailed:
-			continue // it is gone already
-		default:
-			return err
+		c := call{method: put, on: resource{bucket: on.bucket, key: on.key, version: versionID(e)}, header: http.Header{ifNoneMatch: {"*"}}}
+		resp, err := x.ask(c)
+		if resp != nil && resp.Code == http.StatusNotImplemented {
+			c.header = http.Header{} // the nodes promise nothing
+			_, err = x.ask(c)
 		}
+		switch {
+		case missing(err):
+			continue // it is gone already
+		case errors.Is(err, s3err.PreconditionFailed), errors.Is(err, s3err.ConditionalRequestConflict):
+			return nil
+		}
+		return err
 	}
 	return nil
+}
+
+// rewriteVersion changes the ACL of a version where it is, as AWS does: it becomes no other version, and not the current one. It
+// returns false if the object of the answer is none in the container with the versions.
+func (x *exchange) rewriteVersion(a *answer, acl string) (bool, error) {
+	on := resource{bucket: x.bucket, key: x.key, version: a.version}
+	if on.version == "" {
+		return false, nil
+	}
+	if on.version == "null" {
+		seen, err := x.current(resource{bucket: x.bucket, key: x.key})
+		if err != nil && !missing(err) {
+			return false, err
+		}
+		if err == nil && seen.link == "" {
+			return false, nil
+		}
+	}
+	_, err := x.ask(call{method: post, on: on, header: http.Header{objectACLHeader: {acl}, "X-Backend-Rewrite-Version": {"true"}}})
+	return true, err
 }

@@ -27,6 +27,21 @@ func (f *filter) enqueue(r *http.Request, p apipath.Path) error {
 	if err != nil {
 		return err
 	}
+	q, err := f.plan(r, p, parts)
+	if q == nil {
+		return err
+	}
+	return f.send(r, p, q.container, q.objects)
+}
+
+// queued is what is to be given to the expirer.
+type queued struct {
+	container string
+	objects   []string
+}
+
+// plan says what is to be given to the expirer, nil if nothing is. The error is the client's answer.
+func (f *filter) plan(r *http.Request, p apipath.Path, parts []part) (*queued, error) {
 	containers := map[string]bool{}
 	nested := false
 	var objects []string
@@ -41,23 +56,23 @@ func (f *filter) enqueue(r *http.Request, p apipath.Path) error {
 	}
 	switch {
 	case len(objects) == 0:
-		return nil // the manifest is all there is
+		return nil, nil // the manifest is all there is
 	case len(containers) > 1:
 		names := slices.Sorted(maps.Keys(containers))
 		for i, c := range names {
 			names[i] = `"` + apipath.Quote(c) + `"`
 		}
-		return reply.Raw(http.StatusBadRequest, "All segments must be in one container. Found segments in "+strings.Join(names, ", "))
+		return nil, reply.Raw(http.StatusBadRequest, "All segments must be in one container. Found segments in "+strings.Join(names, ", "))
 	case nested:
-		return reply.Raw(http.StatusBadRequest, "No segments may be large objects.")
+		return nil, reply.Raw(http.StatusBadRequest, "No segments may be large objects.")
 	}
 	container := slices.Collect(maps.Keys(containers))[0]
 	for _, c := range slices.Compact([]string{p.Container, container}) {
 		if err := f.mayWrite(r, p.Account, c); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return f.send(r, p, container, objects)
+	return &queued{container, objects}, nil
 }
 
 // mayWrite asks whether the client may delete objects of a container.

@@ -10,6 +10,7 @@ import (
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/bulkdelete"
 	"github.com/apus-storage/apus/internal/bulkreport"
+	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
 	"github.com/apus-storage/apus/internal/segments"
@@ -21,6 +22,13 @@ const maxFailed = 1000
 
 // delete removes a manifest and its segments. The error is the client's answer.
 func (f *filter) delete(w http.ResponseWriter, r *http.Request, p apipath.Path) error {
+	cond, set, err := conditional.ParseWrite(r.Header)
+	switch {
+	case err != nil:
+		return reply.Raw(http.StatusBadRequest, "Invalid condition: "+err.Error()).Because(err)
+	case set:
+		return f.deleteIf(w, r, p, cond)
+	}
 	if f.wantsAsync(r) {
 		if err := f.enqueue(r, p); err != nil {
 			return err
@@ -28,18 +36,28 @@ func (f *filter) delete(w http.ResponseWriter, r *http.Request, p apipath.Path) 
 		f.next.ServeHTTP(w, r)
 		return nil
 	}
+	f.report(w, r, p, func(ctx context.Context, d *deletion) error {
+		if !apipath.ValidUTF8(r.URL.Path, false) {
+			return reply.Raw(http.StatusPreconditionFailed, "Invalid UTF8 or contains NULL")
+		}
+		return d.walk(ctx, []victim{{name: "/" + p.Container + "/" + p.Object, version: param(r, "version-id"), manifest: true}})
+	})
+	return nil
+}
+
+// report has objects deleted, and reports on them.
+func (f *filter) report(w http.ResponseWriter, r *http.Request, p apipath.Path, walk func(context.Context, *deletion) error) {
 	bulkreport.Serve(w, r, f.config.YieldFrequency.Duration, "delete", func(ctx context.Context, refused *reply.Error) bulkreport.Report {
-		d := &deletion{filter: f, r: r, path: p, version: param(r, "version-id")}
+		d := &deletion{filter: f, r: r, path: p}
 		d.pool = bulkdelete.New(bulkdelete.Options{Concurrency: f.config.DeleteConcurrency, MaxFailed: maxFailed, Log: f.log, Send: d.send})
 		if refused == nil {
 			// An error of the pool is in its report, or nobody is there to read it.
-			if err := d.walk(ctx); err != nil && !errors.Is(err, bulkdelete.ErrExhausted) && ctx.Err() == nil {
+			if err := walk(ctx, d); err != nil && !errors.Is(err, bulkdelete.ErrExhausted) && ctx.Err() == nil {
 				refused = reply.As(err)
 			}
 		}
 		return d.pool.Report(refused)
 	})
-	return nil
 }
 
 // A victim is an object that is to be deleted.
@@ -54,18 +72,13 @@ type victim struct {
 // A deletion is on its way.
 type deletion struct {
 	*filter
-	r       *http.Request
-	path    apipath.Path
-	version string
-	pool    *bulkdelete.Pool
+	r    *http.Request
+	path apipath.Path
+	pool *bulkdelete.Pool
 }
 
-// walk finds what is to be deleted: segments before the manifest that they are in.
-func (d *deletion) walk(ctx context.Context) error {
-	if !apipath.ValidUTF8(d.r.URL.Path, false) {
-		return reply.Raw(http.StatusPreconditionFailed, "Invalid UTF8 or contains NULL")
-	}
-	queue := []victim{{name: "/" + d.path.Container + "/" + d.path.Object, version: d.version, manifest: true}}
+// walk deletes what is in the queue: segments before the manifest that they are in.
+func (d *deletion) walk(ctx context.Context, queue []victim) error {
 	for len(queue) > 0 && ctx.Err() == nil {
 		if len(queue) > 10*d.config.MaxManifestSegments {
 			return reply.Raw(http.StatusBadRequest, "Too many buffered slo segments to delete.")
@@ -114,6 +127,18 @@ func (d *deletion) load(ctx context.Context, v victim) ([]part, error) {
 
 // load reads the manifest at path for its deletion. The error is an answer.
 func (f *filter) load(r *http.Request, path, version string) ([]part, error) {
+	m, err := f.read(r, path, version, false)
+	return m.parts, err
+}
+
+// A manifest that was read, and the head of it.
+type loaded struct {
+	parts  []part
+	header http.Header
+}
+
+// read reads the manifest at path, the newest one if that matters. The error is an answer.
+func (f *filter) read(r *http.Request, path, version string, newest bool) (loaded, error) {
 	query := url.Values{paramManifest: {"get"}}
 	if version != "" {
 		query.Set("version-id", version)
@@ -123,26 +148,29 @@ func (f *filter) load(r *http.Request, path, version string) ([]part, error) {
 	// Of an object that is no manifest, the last byte is enough.
 	get.Header["Range"] = []string{"bytes=-1"}
 	get.Header["X-Backend-Ignore-Range-If-Metadata-Present"] = []string{headerLarge}
+	if newest {
+		get.Header["X-Newest"] = []string{"True"}
+	}
 	res, err := f.fetch(get)
 	switch {
 	case res == nil:
-		return nil, errDelete.Because(err)
+		return loaded{}, errDelete.Because(err)
 	case res.Code == http.StatusNotFound:
-		return nil, reply.Raw(http.StatusNotFound, "SLO manifest not found")
+		return loaded{}, reply.Raw(http.StatusNotFound, "SLO manifest not found")
 	case res.Code == http.StatusUnauthorized:
-		return nil, reply.Raw(http.StatusUnauthorized, "401 Unauthorized")
+		return loaded{}, reply.Raw(http.StatusUnauthorized, "401 Unauthorized")
 	case !res.OK():
-		return nil, errDelete
+		return loaded{}, errDelete
 	case !meta.Truthy(res.Header.Get(headerLarge)):
-		return nil, reply.Raw(http.StatusBadRequest, "Not an SLO manifest")
+		return loaded{}, reply.Raw(http.StatusBadRequest, "Not an SLO manifest")
 	case err != nil:
-		return nil, errLoad.Because(err)
+		return loaded{}, errLoad.Because(err)
 	}
 	parts, err := parseStored(res.Body)
 	if err != nil {
-		return nil, errLoad.Because(err)
+		return loaded{}, errLoad.Because(err)
 	}
-	return parts, nil
+	return loaded{parts, res.Header}, nil
 }
 
 var errDelete = reply.Raw(http.StatusInternalServerError, "Unable to load SLO manifest or segment.")

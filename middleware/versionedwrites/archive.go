@@ -101,6 +101,16 @@ var itself = url.Values{"symlink": {"get"}}
 // false if the object is to stay where it is. found says whether there is such an object. The error is the client's
 // answer.
 func (a *archive) copy(r *http.Request, from apipath.Path, place func(http.Header) (to apipath.Path, ok bool)) (found bool, err error) {
+	return a.copyAs(r, from, func(h http.Header) (apipath.Path, http.Header, bool) {
+		to, ok := place(h)
+		return to, nil, ok
+	})
+}
+
+// copyAs is copy, where place also says which headers of the copy are others than the object's.
+func (a *archive) copyAs(
+	r *http.Request, from apipath.Path, place func(http.Header) (to apipath.Path, other http.Header, ok bool),
+) (found bool, err error) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	get := a.request(r.WithContext(ctx), http.MethodGet, from, itself, http.Header{"X-Newest": {"True"}})
@@ -119,11 +129,13 @@ func (a *archive) copy(r *http.Request, from apipath.Path, place func(http.Heade
 		e := reply.Status(http.StatusRequestEntityTooLarge)
 		return false, a.refusal(&subreq.Response{Code: e.Code, Header: http.Header{"Content-Type": {e.Type}}, Body: []byte(e.Body)})
 	}
-	to, ok := place(source.Header)
+	to, other, ok := place(source.Header)
 	if !ok {
 		return true, nil
 	}
-	put := a.request(r.WithContext(ctx), http.MethodPut, to, nil, copiedHeader(source.Header))
+	h := copiedHeader(source.Header)
+	maps.Copy(h, other)
+	put := a.request(r.WithContext(ctx), http.MethodPut, to, nil, h)
 	put.Body, put.ContentLength = body, source.ContentLength
 	res := a.send(put)
 	if err := body.Err(); err != nil {

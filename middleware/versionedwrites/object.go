@@ -152,16 +152,23 @@ func (o *objects) serveObject(w http.ResponseWriter, r *http.Request, p apipath.
 	}
 	switch r.Method {
 	case http.MethodPut, http.MethodDelete:
-		if !c.enabled {
-			break // it is about the null version, which the name itself stands for
-		}
-		if r.Method == http.MethodPut {
+		switch put := r.Method == http.MethodPut; {
+		case c.enabled && put:
 			return c.put()
+		case c.enabled:
+			return c.delete()
+		case !nulls(r): // it is about the null version, which the name itself stands for
+		case put:
+			return c.putNull()
+		default:
+			return c.deleteNull()
 		}
-		return c.delete()
 	case http.MethodPost:
 		return c.post()
 	default:
+		if nulls(r) {
+			return c.readCurrent()
+		}
 		c.serve(r, func(_ int, h http.Header) { c.show(h) })
 		return nil
 	}
@@ -185,6 +192,9 @@ func (c *objectCall) show(h http.Header) {
 	if account, container, name, ok := splitLocation(meta.Value(h, headerContentLocated)); ok && account == c.path.Account && container == c.hidden {
 		if _, t, ok := splitVersion(name); ok {
 			id = t.Internal()
+			if nulls(c.r) && copied(h, t) {
+				id = nullVersion
+			}
 			h[headerContentLocated] = []string{c.path.Quoted() + "?version-id=" + id}
 		}
 	}

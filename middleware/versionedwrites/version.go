@@ -6,11 +6,13 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/respw"
 	"github.com/apus-storage/apus/internal/segments"
+	"github.com/apus-storage/apus/internal/subreq"
 	"github.com/apus-storage/apus/internal/timestamp"
 )
 
@@ -19,10 +21,12 @@ import (
 func (c *objectCall) serveVersion(id string) error {
 	var t timestamp.Timestamp
 	switch {
-	case c.r.Method == http.MethodPost:
+	case c.r.Method == http.MethodPost && !rewrites(c.r):
 		return reply.Raw(http.StatusBadRequest, "POST to a specific version is not allowed")
 	case c.hidden == "" && id != nullVersion:
 		return reply.Raw(http.StatusBadRequest, "version-aware operations require that the container is versioned")
+	case c.hidden != "" && id == nullVersion && nulls(c.r):
+		return c.serveNull()
 	case id == nullVersion && c.r.Method == http.MethodDelete:
 		c.next.ServeHTTP(c.w, c.r) // the name itself stands for it
 		return nil
@@ -38,6 +42,8 @@ func (c *objectCall) serveVersion(id string) error {
 		return reply.Raw(http.StatusBadRequest, "Invalid version parameter").Because(err)
 	}
 	switch c.r.Method {
+	case http.MethodPost:
+		return c.rewrite(name)
 	case http.MethodDelete:
 		return c.deleteVersion(id, name)
 	case http.MethodPut:
@@ -82,7 +88,7 @@ func (c *objectCall) getVersion(id, name string) error {
 		if kind != markerType {
 			return nil
 		}
-		e := reply.Status(http.StatusNotFound).With(headerVersion, id)
+		e := reply.Status(http.StatusNotFound).With(headerVersion, id).With(headerBackendType, markerType)
 		e.Type = markerType
 		return e
 	})
@@ -130,7 +136,11 @@ func (c *objectCall) makeCurrent(name string, t timestamp.Timestamp) error {
 	}
 	if c.enabled {
 		// What has been written while versioning was off is replaced like anything else.
-		if _, err := c.keepCurrent(true); err != nil {
+		cond, err := c.condition()
+		if err != nil {
+			return err
+		}
+		if err := c.keepCurrent(cond); err != nil {
 			return err
 		}
 	}
@@ -145,22 +155,73 @@ func (c *objectCall) makeCurrent(name string, t timestamp.Timestamp) error {
 	return nil
 }
 
+// headerRewrite is how a filter further left says that the POST of a version is to change its system metadata, of which it has
+// all that is to become another. It is in the place of a POST of Swift's, which there is none of for versions.
+const headerRewrite = "X-Backend-Rewrite-Version"
+
+func rewrites(r *http.Request) bool { return meta.Truthy(meta.Value(r.Header, headerRewrite)) }
+
+// rewrite stores a version again where it is, with other system metadata. Its time differs only by the offset, so that it stays
+// the version that it is, and is not there any more if it is deleted meanwhile.
+func (c *objectCall) rewrite(name string) error {
+	if err := request.Authorize(c.r, string(c.info.WriteACL)); err != nil {
+		return err
+	}
+	var failed error
+	at := c.inHidden(name)
+	found, err := c.copyAs(c.r, at, func(h http.Header) (apipath.Path, http.Header, bool) {
+		t, err := timestamp.Parse(meta.Value(h, headerDataTime))
+		if failed = err; err != nil {
+			failed = reply.Raw(http.StatusNotImplemented, "The storage nodes do not say when a version was stored.").Because(err)
+			return at, nil, false
+		}
+		// No two offsets are the same, and a later one is larger.
+		other := http.Header{headerTimestamp: {t.WithOffset(uint64(c.now().Raw())).Internal()}}
+		for name, v := range c.r.Header {
+			if strings.HasPrefix(name, "X-Object-Sysmeta-") {
+				other[name] = v
+			}
+		}
+		return at, other, true
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return c.noVersion()
+	case failed != nil:
+		return failed
+	}
+	c.w.Header()["Content-Length"] = []string{"0"}
+	c.w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
 // deleteVersion removes a version for good, and the link to it if it is the current one. An older one does not take its
 // place.
 func (c *objectCall) deleteVersion(id, name string) error {
 	there := c.at(c.inHidden(name), c.r.URL.RawQuery)
+	unconditional(there.Header)
 	// Before the link goes, it must be certain that the version may.
 	if err := request.Authorize(there, string(c.container(c.r, c.inHidden("")).WriteACL)); err != nil {
 		return err
 	}
-	current, err := c.current()
+	if err := c.stillThat(name); err != nil {
+		return err
+	}
+	head, current, err := c.current()
 	if err != nil {
 		return err
 	}
 	left := nullVersion
 	switch {
 	case current == name:
-		link := c.original(c.at(c.path, ""))
+		r := c.at(c.path, "")
+		unconditional(r.Header)
+		link := c.unlink(r, head)
+		if link.Code == http.StatusPreconditionFailed && nulls(c.r) {
+			break // it has been replaced
+		}
 		if err := c.check(link); err != nil {
 			return err
 		}
@@ -176,18 +237,51 @@ func (c *objectCall) deleteVersion(id, name string) error {
 	return nil
 }
 
-// current is the name of the version that the object's name is linked to, "" if it is none.
-func (c *objectCall) current() (string, error) {
-	head := c.send(c.request(c.r, http.MethodHead, c.path, itself, http.Header{"X-Newest": {"True"}}))
+// stillThat refuses to delete a version that does not meet the client's condition. What a version is does not change.
+func (c *objectCall) stillThat(name string) error {
+	cond, err := c.condition()
+	switch {
+	case err != nil || !cond.set:
+		return err
+	case cond.Match != "":
+		return reply.Raw(http.StatusNotImplemented, "Conditions of entity tags are not implemented for versions.")
+	}
+	head := c.send(c.request(c.r, http.MethodHead, c.inHidden(name), itself, http.Header{"X-Newest": {"True"}}))
+	switch {
+	case head.Code == http.StatusNotFound:
+		return cond.unmet(nil)
+	case !head.OK():
+		return c.check(head)
+	}
+	return cond.unmet(head.Header)
+}
+
+// unlink deletes what stands under the object's name and, for S3, nothing that has replaced what the head is of. Nodes that
+// promise nothing are asked without a condition.
+func (c *objectCall) unlink(r *http.Request, head *subreq.Response) *subreq.Response {
+	if t := meta.Value(head.Header, headerDataTime); t != "" && nulls(c.r) {
+		r.Header[conditional.HeaderIfData] = []string{t}
+		if res := c.original(r); res.Code != http.StatusNotImplemented {
+			return res
+		}
+		delete(r.Header, conditional.HeaderIfData)
+	}
+	return c.original(r)
+}
+
+// current is the head of what stands under the object's name, nil if nothing does, and the name of the version that it is
+// linked to, "" if it is to none.
+func (c *objectCall) current() (head *subreq.Response, linked string, err error) {
+	head = c.send(c.request(c.r, http.MethodHead, c.path, itself, http.Header{"X-Newest": {"True"}}))
 	if head.Code == http.StatusNotFound {
-		return "", nil
+		return nil, "", nil
 	}
 	if err := c.check(head); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	container, name, ok := splitTarget(apipath.Unquote(meta.Value(head.Header, headerTarget)))
 	if meta.Value(head.Header, sysLink) != "true" || !ok || container != c.hidden {
-		return "", nil
+		return head, "", nil
 	}
-	return name, nil
+	return head, name, nil
 }

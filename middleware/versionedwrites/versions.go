@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/apus-storage/apus/internal/apipath"
@@ -46,6 +47,11 @@ func (c *listCall) listVersions(own []listing.Entry) error {
 			return reply.Status(http.StatusServiceUnavailable).Because(err)
 		}
 		l.addVersions(versions)
+		if nulls(c.r) {
+			if err := c.asS3(&l); err != nil {
+				return err
+			}
+		}
 	}
 	body, err := c.page(c.r.URL.RawQuery, l.all(), listing.Container)
 	if err != nil {
@@ -78,6 +84,10 @@ func (c *listCall) versionsQuery() (url.Values, error) {
 	for _, name := range []string{"prefix", "marker", "limit", "delimiter", "reverse"} {
 		v, _ := param(c.r, name)
 		query.Set(name, v)
+	}
+	if n, err := strconv.Atoi(query.Get("limit")); err == nil && nulls(c.r) {
+		// One may be left out.
+		query.Set("limit", strconv.Itoa(min(n+1, c.maxList[listing.Container])))
 	}
 	if err := c.setMarker(query); err != nil {
 		return nil, err
@@ -121,7 +131,22 @@ func (c *listCall) setMarker(query url.Values) error {
 	}
 	// A colon comes after all digits.
 	after := all + ":"
+	delimiter, _ := param(c.r, "delimiter")
+	prefix, _ := param(c.r, "prefix")
 	switch {
+	case !hasID && delimiter != "" && len(marker) > len(prefix) && strings.HasSuffix(marker, delimiter):
+		// It is what other names have been listed as, all of which come before the next page.
+		after = strings.TrimSuffix(all, apipath.Reserved)
+	case hasID && id == nullVersion && nulls(c.r) && c.hidden.Container != "":
+		p, err := c.objectCall(marker).findNull()
+		switch {
+		case err != nil:
+			return err
+		case p.name != "":
+			after = p.name
+		default:
+			after = all
+		}
 	case hasID && id == nullVersion:
 		// It is listed before the versions, which come next.
 		if v, _ := param(c.r, "reverse"); !meta.Truthy(v) {

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 
 	"github.com/apus-storage/apus/internal/apipath"
-	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
 	"github.com/apus-storage/apus/internal/request"
@@ -30,20 +29,25 @@ func (c *objectCall) put() error {
 	if err := c.checkUpload(t); err != nil {
 		return err
 	}
-	onlyNew := conditional.Match(meta.Value(c.r.Header, "If-None-Match"), "*")
-	found, err := c.keepCurrent(!onlyNew)
+	cond, err := c.condition()
 	if err != nil {
 		return err
 	}
-	if found && onlyNew {
-		// The link would be refused, but the version would be stored by then.
-		return reply.Status(http.StatusPreconditionFailed)
+	if err := c.keepCurrent(cond); err != nil {
+		return err
 	}
 	l, err := c.putVersion(t)
 	if err != nil {
 		return err
 	}
-	c.putLink(l)
+	l.cond = cond
+	if cond.set && len(c.r.Header[headerTimestamp]) == 0 {
+		// Now is when it is decided; nodes refuse a time from before others asked them.
+		l.time = c.now()
+	}
+	if code := c.putLink(l); cond.refusedBy(code) {
+		c.remove(l.name)
+	}
 	return nil
 }
 
@@ -76,11 +80,11 @@ func (c *objectCall) checkUpload(t timestamp.Timestamp) error {
 }
 
 // keepCurrent makes a version of what stands under the object's name, unless it is a link to one: that is what the
-// container had before it was versioned. It says whether there is anything; if it need not be kept, it only does that.
-func (c *objectCall) keepCurrent(keep bool) (found bool, err error) {
+// container had before it was versioned. It refuses a write that would be in vain.
+func (c *objectCall) keepCurrent(cond condition) error {
 	var failed error
-	found, err = c.copy(c.r, c.path, func(h http.Header) (apipath.Path, bool) {
-		if !keep || meta.Value(h, sysLink) == "true" {
+	found, err := c.copy(c.r, c.path, func(h http.Header) (apipath.Path, bool) {
+		if failed = cond.unmet(h); failed != nil || cond.Absent || meta.Value(h, sysLink) == "true" {
 			return apipath.Path{}, false
 		}
 		t, ok := sourceTime(h)
@@ -88,13 +92,18 @@ func (c *objectCall) keepCurrent(keep bool) (found bool, err error) {
 			t = c.now()
 		}
 		name, err := versionName(c.path.Object, t)
-		failed = err
+		if err != nil {
+			failed = reply.Status(http.StatusBadRequest).Because(err)
+		}
 		return c.inHidden(name), err == nil
 	})
-	if err == nil && failed != nil {
-		err = reply.Status(http.StatusBadRequest).Because(failed)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return cond.unmet(nil)
 	}
-	return found, err
+	return failed
 }
 
 // A link is one to a version.
@@ -105,6 +114,7 @@ type link struct {
 	etag string
 	size string
 	kind string // content type
+	cond condition
 }
 
 var errSameTime = errors.New("another version has the same id")
@@ -119,6 +129,7 @@ func (c *objectCall) putVersion(t timestamp.Timestamp) (l link, err error) {
 	for _, name := range []string{"X-Auth-Token", "X-Storage-Token", "X-Service-Token"} {
 		delete(h, name) // it is the filter that asks
 	}
+	unconditional(h)
 	h[headerTimestamp] = []string{t.Internal()}
 	l.kind = c.chooseType(h)
 	put := c.request(c.r, http.MethodPut, c.inHidden(l.name), nil, h)
@@ -186,8 +197,8 @@ var notOfLink = []string{
 // headerDetect is how a client says that it does not vouch for the type it gives.
 const headerDetect = "X-Detect-Content-Type"
 
-// putLink links the object's name to the version, in the client's name, and answers the client.
-func (c *objectCall) putLink(l link) {
+// putLink links the object's name to the version, in the client's name, and answers the client. It returns the status.
+func (c *objectCall) putLink(l link) (status int) {
 	h := c.r.Header.Clone()
 	for _, name := range notOfLink {
 		delete(h, name)
@@ -210,10 +221,15 @@ func (c *objectCall) putLink(l link) {
 	put := *c.r
 	put.Header, put.Body, put.ContentLength, put.TransferEncoding = h, http.NoBody, 0, nil
 	request.From(c.r.Context()).Log.Source = c.source
-	c.serve(&put, func(_ int, h http.Header) {
+	c.serve(&put, func(code int, h http.Header) {
+		status = code
+		if l.cond.refusedBy(code) {
+			return // there is going to be no such version
+		}
 		h["Etag"] = []string{l.etag}
 		h[headerVersion] = []string{l.id.Internal()}
 	})
+	return status
 }
 
 // delete leaves a version that marks the deletion, and removes the link. The error is the client's answer.
@@ -225,24 +241,46 @@ func (c *objectCall) delete() error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.keepCurrent(true); err != nil {
-		return err
-	}
-	name, err := versionName(c.path.Object, t)
+	cond, err := c.condition()
 	if err != nil {
-		return reply.Status(http.StatusBadRequest).Because(err)
-	}
-	if err := c.putMarker(c.r, c.inHidden(name), t); err != nil {
 		return err
 	}
+	if err := c.keepCurrent(cond); err != nil {
+		return err
+	}
+	_, err = c.mark(cond, t, t)
+	return err
+}
+
+// mark leaves a marker that is named after one time and stored with another, and removes what stands under the object's name.
+// It says whether that is so; if it is not, the client knows.
+func (c *objectCall) mark(cond condition, at, stored timestamp.Timestamp) (bool, error) {
+	id := at.Internal()
+	if stored != at {
+		id = nullVersion
+	}
+	name, err := versionName(c.path.Object, at)
+	if err != nil {
+		return false, reply.Status(http.StatusBadRequest).Because(err)
+	}
+	if err := c.putMarker(c.r, c.inHidden(name), stored); err != nil {
+		return false, err
+	}
+	status := 0
 	c.serve(c.r, func(code int, h http.Header) {
-		if success(code) || code == http.StatusNotFound {
-			h[headerVersion] = []string{t.Internal()}
+		if status = code; marked(code) {
+			h[headerVersion] = []string{id}
 			h[headerBackendType] = []string{markerType}
 		}
 	})
-	return nil
+	if !marked(status) && cond.refusedBy(status) {
+		c.remove(name)
+	}
+	return marked(status), nil
 }
+
+// marked says whether the status of a deletion means that what the marker says is true.
+func marked(code int) bool { return success(code) || code == http.StatusNotFound }
 
 // original sends the client's own request in this form.
 func (c *objectCall) original(r *http.Request) *subreq.Response {

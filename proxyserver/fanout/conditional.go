@@ -44,6 +44,7 @@ func (d *Dispatcher) writeIf(ctx context.Context, t Target, method string, p Put
 	u := &upload{d: d, t: t, method: method, put: p, quorum: Majority(len(primaries))}
 	x := &election{upload: u, ctx: context.WithoutCancel(ctx)}
 	x.ask(primaries)
+	x.askAgain()
 	settled, err := x.outcome(ctx)
 	if err != nil || settled != nil {
 		u.abort(errNotElected)
@@ -62,11 +63,14 @@ type election struct {
 	*upload
 	ctx        context.Context // outlives the client's
 	unpromised int             // nodes that want the body, but know no conditions
+	unmet      []ballot        // of nodes of whose version the condition does not hold
 }
 
 // ballot is one node's answer: a feed that waits for the body, a refusal, neither, or, if unpromised, a promise that was not
 // given.
 type ballot struct {
+	node       ring.Node
+	header     http.Header
 	f          *feed
 	v          *verdict
 	unpromised bool
@@ -102,7 +106,11 @@ func (x *election) count(b ballot) {
 	if b.f != nil {
 		x.feeds = append(x.feeds, b.f)
 	}
-	if b.v != nil {
+	switch {
+	case b.v == nil:
+	case b.v.status == http.StatusPreconditionFailed:
+		x.unmet = append(x.unmet, b)
+	default:
 		x.early = append(x.early, *b.v)
 	}
 	if b.unpromised {
@@ -110,8 +118,61 @@ func (x *election) count(b ballot) {
 	}
 }
 
+// askAgain asks the nodes again of whose version the condition does not hold, if another has a newer one of which it does: what
+// they have has been replaced, by a write that not all know of. Its writer may have been told that it is in doubt, but as
+// long as it is there, whoever has seen it can go on from there.
+func (x *election) askAgain() {
+	newest := x.newest()
+	unmet := x.unmet
+	x.unmet = nil
+	out := make(chan ballot, len(unmet))
+	asked := 0
+	for _, b := range unmet {
+		if !refusedAt(b.v).Before(newest) || len(x.feeds) == 0 {
+			x.early = append(x.early, *b.v)
+			continue
+		}
+		asked++
+		h := b.header.Clone()
+		h[conditional.HeaderBehind] = []string{newest.Internal()}
+		x.d.strays.Go(func() { out <- x.askOne(b.node, h) })
+	}
+	for range asked {
+		x.count(<-out)
+	}
+	for _, b := range x.unmet {
+		x.early = append(x.early, *b.v)
+	}
+}
+
+// newest is the time of the newest version that a node has which has reserved the object.
+func (x *election) newest() (t timestamp.Timestamp) {
+	for _, f := range x.feeds {
+		if f.vow.stored.After(t) {
+			t = f.vow.stored
+		}
+	}
+	return t
+}
+
+// refusedAt is the time of the version that a refusal is about.
+func refusedAt(v *verdict) timestamp.Timestamp {
+	at, err := timestamp.Parse(v.header.Get("X-Backend-Timestamp"))
+	if err != nil {
+		return timestamp.FromRaw(1<<62, 0) // it does not say how old that is
+	}
+	return at
+}
+
 // askOne asks one node.
 func (x *election) askOne(n ring.Node, h http.Header) ballot {
+	b := x.ballot(n, h)
+	b.node, b.header = n, h
+	return b
+}
+
+// ballot is the node's answer.
+func (x *election) ballot(n ring.Node, h http.Header) ballot {
 	d, t := x.d, x.t
 	if d.limiter.Limited(n) {
 		return ballot{}
@@ -149,22 +210,13 @@ func (x *election) askOne(n ring.Node, h http.Header) ballot {
 
 // outcome says whether the write goes on: both results are nil then.
 func (x *election) outcome(ctx context.Context) (*Answer, error) {
-	var newest, refused timestamp.Timestamp
-	for _, f := range x.feeds {
-		if f.vow.stored.After(newest) {
-			newest = f.vow.stored
-		}
-	}
+	newest, refused := x.newest(), timestamp.Timestamp{}
 	unmet, conflicts, newer := 0, 0, false
 	for _, v := range x.early {
 		switch v.status {
 		case http.StatusPreconditionFailed:
 			unmet++
-			at, err := timestamp.Parse(v.header.Get("X-Backend-Timestamp"))
-			if err != nil {
-				at = timestamp.FromRaw(1<<62, 0) // it does not say how old that is
-			}
-			if at.After(refused) {
+			if at := refusedAt(&v); at.After(refused) {
 				refused = at
 			}
 		case http.StatusConflict:

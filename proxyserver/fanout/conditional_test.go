@@ -50,6 +50,18 @@ func TestWriteIf(t *testing.T) {
 	says := func(code int, headers ...string) does {
 		return func(*fakeNode) http.HandlerFunc { return answer(code, "", headers...) }
 	}
+	// A node of whose version, which has the time, the condition does not hold.
+	behind := func(at string) does {
+		return func(n *fakeNode) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				if newest := r.Header.Get("X-Backend-If-Behind"); newest != "" && at < newest {
+					promising(at, n.store(201, "x"))(w, r)
+					return
+				}
+				answer(412, "", "X-Backend-Timestamp: "+at)(w, r)
+			}
+		}
+	}
 	then := func(code int) does {
 		return func(n *fakeNode) http.HandlerFunc { return promising(none, n.late(answer(code, ""))) }
 	}
@@ -82,6 +94,12 @@ func TestWriteIf(t *testing.T) {
 		{"one has it still", []does{says(412, "X-Backend-Timestamp: 1600000000.00000"), free, has("1600000001.00000")}, 201, nil, 2, true},
 		{"one has it, who knows since when", []does{free, has("1600000001.00000"), says(412)}, 0, ErrPrecondition, 0, false},
 		{"one has it still, one is down", []does{says(412, "X-Backend-Timestamp: 1600000000.00000"), down, has("1600000001.00000")}, 0, ErrPrecondition, 0, false},
+		{"two are behind", []does{behind("1600000000.00000"), has("1600000001.00000"), behind(none)}, 201, nil, 3, true},
+		{"two are behind, the last knows", []does{behind("1600000000.00000"), behind(none), has("1600000001.00000")}, 201, nil, 3, true},
+		{"one is behind, one is down", []does{behind(none), down, has("1600000001.00000")}, 201, nil, 2, true},
+		{"one is behind, one is ahead", []does{behind(none), has("1600000001.00000"), behind("1600000002.00000")}, 0, ErrPrecondition, 0, false},
+		{"one is behind, the others are down", []does{behind(none), down, down}, 0, ErrPrecondition, 0, false},
+		{"all are the same", []does{behind(none), behind(none), behind(none)}, 0, ErrPrecondition, 0, false},
 		{"one does not promise", []does{python, free, free}, 201, nil, 2, true},
 		{"two do not promise", []does{python, free, python}, 0, ErrUnpromised, 0, false},
 		{"none promises", []does{python, python, python}, 0, ErrUnpromised, 0, false},

@@ -1,0 +1,100 @@
+package slo
+
+import (
+	"context"
+	"maps"
+	"net/http"
+
+	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/conditional"
+	"github.com/apus-storage/apus/internal/meta"
+	"github.com/apus-storage/apus/internal/reply"
+	"github.com/apus-storage/apus/internal/segments"
+	"github.com/apus-storage/apus/internal/subreq"
+	"github.com/apus-storage/apus/internal/timestamp"
+)
+
+// A deletion on a condition, which a filter further left asks for (docs/conditional-writes.md), decides by the manifest: that goes
+// first, and its segments follow once it has gone. They are those of the manifest that was read, so the condition is on its
+// data as well. Should the process end in between, the segments stay, and nothing names them.
+
+// headerDataTime is when the data of an object were stored.
+const headerDataTime = "X-Backend-Data-Timestamp"
+
+// deleteIf removes a manifest, and then its segments. The error is the client's answer.
+func (f *filter) deleteIf(w http.ResponseWriter, r *http.Request, p apipath.Path, cond conditional.Write) error {
+	if !apipath.ValidUTF8(r.URL.Path, false) {
+		return reply.Raw(http.StatusPreconditionFailed, "Invalid UTF8 or contains NULL")
+	}
+	m, err := f.read(r, p.String(), param(r, "version-id"), true)
+	if err != nil {
+		return err
+	}
+	at := meta.Value(m.header, headerDataTime)
+	t, err := timestamp.Parse(at)
+	switch {
+	case err != nil:
+		return reply.Raw(http.StatusNotImplemented, "Conditions on manifests are not implemented by the storage nodes.").Because(err)
+	case !cond.Data.IsZero() && cond.Data != t:
+		return reply.Status(http.StatusPreconditionFailed)
+	}
+	var jobs *queued
+	if f.wantsAsync(r) {
+		if jobs, err = f.plan(r, p, m.parts); err != nil {
+			return err
+		}
+	}
+	rights := segments.Keep(r)
+	one := r.WithContext(r.Context())
+	one.Header = r.Header.Clone()
+	one.Header[conditional.HeaderIfData] = []string{at}
+	gone, err := segments.Intercept(f.next, w, one, func(int, http.Header) (int, bool) { return maxShort, true })
+	switch {
+	case err != nil:
+		return errDelete.Because(err)
+	case !gone.OK():
+		return answered(gone)
+	}
+	r = rights.Restore(r)
+	for _, name := range []string{conditional.HeaderIfMatch, conditional.HeaderIfData} {
+		delete(r.Header, name)
+	}
+	if f.wantsAsync(r) {
+		if jobs != nil {
+			// The object has gone, which is what was asked for; send has logged that its segments stay.
+			_ = f.send(r, p, jobs.container, jobs.objects)
+		}
+		maps.Copy(w.Header(), gone.Header)
+		w.WriteHeader(gone.Code)
+		_, _ = w.Write(gone.Body) // the client may have gone
+		return nil
+	}
+	f.deleteParts(w, r, p, m.parts)
+	return nil
+}
+
+// maxShort bounds the answer to a deletion, in bytes.
+const maxShort = 64 << 10
+
+// deleteParts removes the segments of a manifest that has gone, and reports on them.
+func (f *filter) deleteParts(w http.ResponseWriter, r *http.Request, p apipath.Path, parts []part) {
+	f.report(w, r, p, func(ctx context.Context, d *deletion) error {
+		var queue []victim
+		for _, part := range parts {
+			if !part.isData {
+				queue = append(queue, victim{name: part.Name, manifest: part.SubSLO, depth: 1})
+			}
+		}
+		return d.walk(ctx, queue)
+	})
+}
+
+// answered makes an error of an answer, whole.
+func answered(res *subreq.Response) error {
+	h := maps.Clone(res.Header)
+	kind := h.Get("Content-Type")
+	for _, name := range []string{"Content-Type", "Content-Length", "Transfer-Encoding"} {
+		delete(h, name)
+	}
+	return &reply.Error{Code: res.Code, Type: kind, Body: string(res.Body), Header: h}
+}
