@@ -24,10 +24,10 @@ const (
 	// wait sync their own: somebody else is writing much, and a small object shall not wait for it.
 	patience     = 100 * time.Millisecond
 	patienceEach = 10 * time.Millisecond
-	// restFactor is how much longer than such a sync has taken it is until the next one, for which nobody waits: it shows
-	// whether syncs may be shared again. restLimit bounds that.
-	restFactor = 3
-	restLimit  = time.Second
+	// After such a sync nobody shares one for a while: restFrom, and twice as long each time that the next one takes too long
+	// as well, up to restLimit. So waiting in vain is a hundredth of the time at most.
+	restFrom  = 250 * time.Millisecond
+	restLimit = 10 * time.Second
 )
 
 // volumes are the file systems that are written to. They share nothing: one that hangs must not stop the others.
@@ -41,11 +41,12 @@ type volumes struct {
 type volume struct {
 	dirty atomic.Int64 // bytes of uploads that may wait for the disk
 
-	mu       sync.Mutex // guards the rest, and what is in terms
-	never    bool       // it is not synced as a whole
-	current  *term      // nil if nobody writes
-	slow     bool       // the last shared sync took too long
-	restTill time.Time  // if it is slow
+	mu       sync.Mutex    // guards the rest, and what is in terms
+	never    bool          // it is not synced as a whole
+	current  *term         // nil if nobody writes
+	slow     bool          // the last shared sync took, or takes, too long
+	rest     time.Duration // how long there is none after it
+	restTill time.Time
 }
 
 // term is a time in which there was always somebody who wrote, and no error. An error of a shared sync is everybody's: the
@@ -181,9 +182,6 @@ func (t *term) alone(sync func() error) error {
 func (t *term) together() (bool, error) {
 	v := t.v
 	v.mu.Lock()
-	if v.slow {
-		t.probe()
-	}
 	if t.err != nil || !t.shares() {
 		defer v.mu.Unlock()
 		return false, t.err
@@ -208,15 +206,10 @@ func (t *term) together() (bool, error) {
 
 // shares says whether a shared sync is worth it, with the volume's mutex held.
 func (t *term) shares() bool {
-	return t.publishing >= t.from && !t.v.slow && t.v.dirty.Load() <= dirtyLimit
-}
-
-// probe makes a sync for which nobody waits, when it is time to find out how long one takes now.
-func (t *term) probe() {
-	if t.running == nil && t.v.dirty.Load() <= dirtyLimit && !time.Now().Before(t.v.restTill) {
-		t.next = newRound()
-		t.start()
+	if t.publishing < t.from || t.v.dirty.Load() > dirtyLimit {
+		return false
 	}
+	return !t.v.slow || t.running == nil && !time.Now().Before(t.v.restTill)
 }
 
 // start begins the next round while none is running.
@@ -243,11 +236,7 @@ func (t *term) run(r *round) {
 func (t *term) over(r *round, err error, start time.Time) *round {
 	t.v.mu.Lock()
 	defer t.v.mu.Unlock()
-	end := time.Now()
-	took := end.Sub(start)
-	if t.v.slow = took > r.patience(); t.v.slow {
-		t.v.restTill = end.Add(min(restFactor*took, restLimit))
-	}
+	t.v.took(time.Since(start) > r.patience())
 	if err != nil && t.err == nil {
 		t.err = err
 		if t.v.current == t {
@@ -260,6 +249,17 @@ func (t *term) over(r *round, err error, start time.Time) *round {
 	return t.running
 }
 
+// took notes whether a shared sync has taken too long.
+func (v *volume) took(tooLong bool) {
+	v.slow = tooLong
+	if !tooLong {
+		v.rest = 0
+		return
+	}
+	v.rest = min(max(2*v.rest, restFrom), restLimit)
+	v.restTill = time.Now().Add(v.rest)
+}
+
 // tooLate releases who waits for a round, and who waits for the one after it.
 func (t *term) tooLate(r *round) {
 	t.v.mu.Lock()
@@ -268,7 +268,6 @@ func (t *term) tooLate(r *round) {
 		return
 	}
 	t.v.slow = true
-	t.v.restTill = time.Now().Add(restLimit) // until it is known how long it takes
 	close(r.late)
 	if t.next != nil {
 		close(t.next.late)

@@ -181,7 +181,7 @@ func TestNobodyWaitsLongForASharedSync(t *testing.T) {
 		}
 		quick.Store(true)
 		time.Sleep(time.Hour)
-		// It has taken an hour, so they are tried again only after a while, and nobody waits for the trial.
+		// It has taken an hour, so they are tried again only after a while.
 		for i := range int64(4) {
 			time.Sleep(time.Minute)
 			if err := storetest.Put(s, storetest.Name("p"), storetest.At(30+i), "x"); err != nil {
