@@ -23,8 +23,8 @@ type Config struct {
 	// Megabytes of an upload after which it is flushed to the disk.
 	MBPerSync int64 `toml:"mb_per_sync"`
 	// Let uploads and deletions that are under way at the same time share one sync of their file system (ext4, XFS), in place of
-	// several for each. Turn it off where the kernel's own threads hardly get a processor, as on a busy machine whose servers have
-	// real-time priority: they do the sync.
+	// several for each: less processor time, at the price of depending on the kernel's threads that write back. Leave it off if
+	// the servers have real-time priority: where those threads hardly get a processor, requests have waited for ten seconds.
 	SharedSyncs bool `toml:"shared_syncs"`
 	// Objects smaller than this many bytes may stay in the page cache when read.
 	KeepCacheSize int64 `toml:"keep_cache_size"`
@@ -68,7 +68,6 @@ func DefaultConfig() Config {
 		FallocateReserve: reserve,
 		ReclaimAge:       config.Seconds(604800),
 		MBPerSync:        512,
-		SharedSyncs:      true,
 		KeepCacheSize:    5 << 20,
 		AllowedHeaders: config.List{"Content-Disposition", "Content-Encoding", "X-Delete-At", "X-Object-Manifest",
 			"X-Static-Large-Object", "Cache-Control", "Content-Language", "Expires", "X-Robots-Tag"},

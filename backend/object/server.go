@@ -77,8 +77,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, deps: deps, isAllowed: map[string]bool{}}
 	together := 0
-	if !cfg.SharedSyncs {
-		together = -1
+	if cfg.SharedSyncs {
+		together = diskfile.TogetherFrom
 	}
 	var err error
 	s.store, err = diskfile.New(diskfile.Options{

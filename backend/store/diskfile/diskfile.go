@@ -36,7 +36,8 @@ type Options struct {
 	SyncBytes int64
 	// KeepCache is the size up to which an upload stays in the system's memory. Default 5 MiB.
 	KeepCache int64
-	// Together is how many writes must be under way on a file system before they share syncs. Default 2; negative for never.
+	// Together is how many writes must be under way on a file system before they share syncs; TogetherFrom is a good number.
+	// Default 0: they never do.
 	Together int
 	// LockTimeout limits the wait for a partition's lock. Default 10 s.
 	LockTimeout time.Duration
@@ -84,9 +85,6 @@ func New(opt Options) (*Store, error) {
 	}
 	if opt.KeepCache == 0 {
 		opt.KeepCache = 5 << 20
-	}
-	if opt.Together == 0 {
-		opt.Together = togetherFrom
 	}
 	if opt.LockTimeout == 0 {
 		opt.LockTimeout = 10 * time.Second

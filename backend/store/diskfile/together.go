@@ -12,9 +12,10 @@ import (
 // its name, and after. Alone it syncs its file and its directories; among others it waits for one sync of the whole file
 // system that has begun after it came. That sync does for all who wait, whichever of the two they wait for.
 
+// TogetherFrom is how many writes should be under way on a file system before they share syncs: one alone has less to sync.
+const TogetherFrom = 2
+
 const (
-	// togetherFrom is how many writes must be under way on a file system before they share syncs: one alone has less to sync.
-	togetherFrom = 2
 	// bigUpload is from what size on an upload syncs its content itself.
 	bigUpload = 1 << 20
 	// dirtyLimit is how much of uploads may wait for the disk before everybody syncs his own: a sync of the file system
@@ -33,7 +34,7 @@ const (
 // volumes are the file systems that are written to. They share nothing: one that hangs must not stop the others.
 type volumes struct {
 	fs    disk.FS
-	from  int      // togetherFrom; negative for never
+	from  int      // how many writes share; 0 for never
 	byDev sync.Map // uint64 to *volume
 }
 
@@ -79,7 +80,7 @@ func newRound() *round { return &round{done: make(chan struct{}), late: make(cha
 // enter begins a write on a device, which is the directory of file system dev. It may return nil: then the write is one for
 // itself. The file must be opened afterwards, so that no error of writing it can have been told before.
 func (vs *volumes) enter(device string, dev uint64) *term {
-	if vs.from < 0 {
+	if vs.from <= 0 {
 		return nil
 	}
 	x, ok := vs.byDev.Load(dev)

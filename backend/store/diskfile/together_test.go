@@ -96,7 +96,7 @@ func writeAndCrash(t *testing.T, seed uint64) int64 {
 	const writers = 8
 	m := newMemory(t).(*memory)
 	m.Start(t)
-	s := newSharing(t, lagging{m.faults}, 0)
+	s := newSharing(t, lagging{m.faults}, diskfile.TogetherFrom)
 	// The partition is there: that a directory which somebody else made is durable is left to the file system.
 	if err := storetest.Put(s, storetest.Name("first"), storetest.At(0), ""); err != nil {
 		t.Fatal(err)
