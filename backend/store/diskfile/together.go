@@ -1,6 +1,7 @@
 package diskfile
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,7 +98,7 @@ func (vs *volumes) enter(device string, dev uint64) *term {
 		d, err := vs.fs.Volume(device)
 		if err != nil {
 			// Whatever is wrong with the device shows when it is written to.
-			v.never = err == disk.ErrNoVolume
+			v.never = errors.Is(err, disk.ErrNoVolume)
 			return nil
 		}
 		if d.Dev() != dev {
