@@ -11,9 +11,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/apus-storage/apus/backend/object"
@@ -336,5 +338,37 @@ func TestKernelCanSendBodies(t *testing.T) {
 		if _, ok := limited.R.(*os.File); !ok || w.bytes != tc.want {
 			t.Errorf("range %q: the reader reads a %T and gave %d bytes, want a *os.File and %d", tc.ranges, limited.R, w.bytes, tc.want)
 		}
+	}
+}
+
+// Uploads at the same time share syncs, unless that is turned off.
+func TestSharedSyncs(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNode(t, func(c *object.Config, _ *object.Deps) { c.SharedSyncs = on })
+			var shared atomic.Int64
+			n.faults.SetHook(func(op disk.Op) error {
+				if op.Kind == "syncvolume" {
+					shared.Add(1)
+				}
+				if op.Kind == "sync" {
+					time.Sleep(time.Millisecond) // so that they meet
+				}
+				return nil
+			})
+			var wg sync.WaitGroup
+			for i := range 8 {
+				wg.Go(func() {
+					got := do(t, n, "PUT", fmt.Sprint(path, i), "body", "Content-Type", "a/b", "X-Timestamp", "1795000001.00000")
+					if got.status != 201 {
+						t.Errorf("PUT: %d", got.status)
+					}
+				})
+			}
+			wg.Wait()
+			if (shared.Load() > 0) != on {
+				t.Errorf("shared_syncs %v: %d shared syncs", on, shared.Load())
+			}
+		})
 	}
 }

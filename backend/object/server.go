@@ -76,11 +76,15 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		deps.Version = "devel"
 	}
 	s := &Server{cfg: cfg, deps: deps, isAllowed: map[string]bool{}}
+	together := 0
+	if cfg.SharedSyncs {
+		together = diskfile.TogetherFrom
+	}
 	var err error
 	s.store, err = diskfile.New(diskfile.Options{
 		Devices: cfg.Devices, MountCheck: cfg.MountCheck, Hasher: deps.Cluster.Hasher,
 		NoFallocate: cfg.DisableFallocate, Reserve: cfg.FallocateReserve, ReclaimAge: cfg.ReclaimAge.Duration,
-		SyncBytes: cfg.MBPerSync << 20, KeepCache: max(cfg.KeepCacheSize, 1),
+		SyncBytes: cfg.MBPerSync << 20, Together: together, KeepCache: max(cfg.KeepCacheSize, 1),
 		FS: deps.FS, Clock: deps.Clock, Logger: deps.Logger,
 	})
 	if err != nil {

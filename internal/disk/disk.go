@@ -19,6 +19,8 @@
 //	...write, f.SetXattr, f.Sync...
 //	err = fsys.Link(f, "/srv/node/sda/objects/7/8a4/9c65.../1700000000.00000.data")
 //	err = fsys.SyncDir("/srv/node/sda/objects/7/8a4/9c65...")
+//
+// or, for many of them at once, a [Volume]'s Sync in place of theirs.
 package disk
 
 import (
@@ -33,6 +35,8 @@ import (
 var (
 	// ErrNoUnnamed says that the file system cannot make unnamed temporary files (O_TMPFILE); use a named one.
 	ErrNoUnnamed = errors.New("unnamed temporary files are not supported")
+	// ErrNoVolume says that a file system is not synced as a whole; sync its files and directories.
+	ErrNoVolume = errors.New("not synced as a whole")
 	// ErrCrashed is what every operation of a [Faults] answers after its machine has lost power.
 	ErrCrashed = errors.New("simulated power loss")
 )
@@ -43,6 +47,22 @@ type FS interface {
 	Namer
 	// Free tells how much room the file system that holds name has.
 	Free(name string) (Space, error)
+	// Volume opens the file system that holds a directory. ErrNoVolume if syncing it as a whole is not known to do what
+	// [Volume] promises.
+	Volume(dir string) (Volume, error)
+}
+
+// A Volume is a file system as a whole, for those who have much to make durable at once. It keeps the file system from being
+// unmounted until it is closed.
+type Volume interface {
+	// Sync makes everything durable that was written to the file system before the call, by whomever: files with and without
+	// names, their attributes, and the names in all directories. It takes as long as that takes. An error says that something
+	// which was written since the Volume was opened may be lost, at whatever time that became known: it is told once, so
+	// nobody who has written since then may go on as if nothing had happened.
+	Sync() error
+	// Dev is the file system, as in [Info].
+	Dev() uint64
+	io.Closer
 }
 
 // An Opener opens files.

@@ -12,7 +12,8 @@ type Op struct {
 	// N counts the operations of this Faults, from 0.
 	N int64
 	// Kind is the method's name in lower case: open, unnamed, names, stat, free, mkdir, link, hardlink, rename, unlink,
-	// rmdir, syncdir; of a file: read, write, xattr, setxattr, fstat, allocate, truncate, sync, trylock.
+	// rmdir, syncdir, volume; of a file: read, write, xattr, setxattr, fstat, allocate, truncate, sync, trylock; of a volume:
+	// syncvolume.
 	Kind string
 	// Path is the file or directory; for a rename or hard link the new name.
 	Path string
@@ -187,6 +188,31 @@ func (x *Faults) SyncDir(name string) error {
 		return err
 	}
 	return x.inner.SyncDir(name)
+}
+
+// Volume asks and opens.
+func (x *Faults) Volume(dir string) (Volume, error) {
+	if err := x.ask("volume", dir); err != nil {
+		return nil, err
+	}
+	v, err := x.inner.Volume(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &faultVolume{Volume: v, faults: x, dir: dir}, nil
+}
+
+type faultVolume struct {
+	Volume
+	faults *Faults
+	dir    string
+}
+
+func (v *faultVolume) Sync() error {
+	if err := v.faults.ask("syncvolume", v.dir); err != nil {
+		return err
+	}
+	return v.Volume.Sync()
 }
 
 // faultFile hides the kernel's file: reads through it would not be asked about.

@@ -21,7 +21,8 @@ type Memory struct {
 	space   Space
 	limit   int64 // bytes of attributes a file may have; 0: no limit
 	nextIno uint64
-	life    int // grows with each crash, so that files opened before it are dead
+	touched map[*node]bool // files that may not be durable
+	life    int            // grows with each crash, so that files opened before it are dead
 }
 
 var _ FS = (*Memory)(nil)
@@ -55,7 +56,7 @@ type entry struct {
 
 // NewMemory returns an empty file system with the given room.
 func NewMemory(space Space) *Memory {
-	m := &Memory{space: space}
+	m := &Memory{space: space, touched: map[*node]bool{}}
 	m.root = m.newNode(true)
 	return m
 }
@@ -90,6 +91,7 @@ func (m *Memory) Crash(seed uint64) {
 		c.keep()
 	}
 	m.pending = nil
+	clear(m.touched)
 	m.life++
 	m.restart(m.root, rng, make(map[*node]bool))
 }
@@ -166,6 +168,12 @@ func (c *change) keep() {
 			e.dir.kept[e.name] = e.to
 		}
 	}
+}
+
+// touch notes that a file is not durable as it is now.
+func (m *Memory) touch(n *node) {
+	n.dirty = true
+	m.touched[n] = true
 }
 
 func (m *Memory) newNode(dir bool) *node {
@@ -406,3 +414,44 @@ func (m *Memory) SyncDir(name string) error {
 	m.pending = rest
 	return nil
 }
+
+// Volume opens the file system, which is all of it.
+func (m *Memory) Volume(dir string) (Volume, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.find(dir)
+	if err == nil && !n.dir {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return nil, pathError("open", dir, err)
+	}
+	return &memVolume{m: m, life: m.life}, nil
+}
+
+// memVolume is an open Memory.
+type memVolume struct {
+	m    *Memory
+	life int
+}
+
+func (v *memVolume) Sync() error {
+	v.m.mu.Lock()
+	defer v.m.mu.Unlock()
+	if v.life != v.m.life {
+		return ErrCrashed
+	}
+	for i := range v.m.pending {
+		v.m.pending[i].keep()
+	}
+	v.m.pending = nil
+	for n := range v.m.touched {
+		n.keep()
+	}
+	clear(v.m.touched)
+	return nil
+}
+
+func (v *memVolume) Dev() uint64 { return 1 }
+
+func (v *memVolume) Close() error { return nil }

@@ -33,14 +33,15 @@ func (m *Memory) Open(name string, flag int, _ fs.FileMode) (File, error) {
 		return nil, pathError("open", name, syscall.ENOENT)
 	case n == nil:
 		n = m.newNode(false)
-		n.dirty = true
+		m.touch(n)
 		m.apply(entry{dir, base, n})
 	case flag&os.O_EXCL != 0:
 		return nil, pathError("open", name, syscall.EEXIST)
 	case n.dir && flag&(os.O_WRONLY|os.O_RDWR) != 0:
 		return nil, pathError("open", name, syscall.EISDIR)
 	case flag&os.O_TRUNC != 0:
-		n.data, n.dirty = nil, true
+		n.data = nil
+		m.touch(n)
 	}
 	return &memFile{m: m, node: n, name: name, flag: flag, life: m.life}, nil
 }
@@ -57,7 +58,7 @@ func (m *Memory) Unnamed(dir string) (File, error) {
 		return nil, pathError("open unnamed", dir, err)
 	}
 	n := m.newNode(false)
-	n.dirty = true
+	m.touch(n)
 	return &memFile{m: m, node: n, name: dir, flag: os.O_WRONLY, life: m.life}, nil
 }
 
@@ -122,7 +123,8 @@ func (f *memFile) Write(p []byte) (int, error) {
 	}
 	copy(f.node.data[f.pos:], p)
 	f.pos += int64(len(p))
-	f.node.dirty, f.node.mtime = true, time.Now().UnixNano()
+	f.node.mtime = time.Now().UnixNano()
+	f.m.touch(f.node)
 	return len(p), nil
 }
 
@@ -171,7 +173,7 @@ func (f *memFile) SetXattr(name string, value []byte) error {
 		return syscall.ENOSPC
 	}
 	f.node.attrs[name] = string(value)
-	f.node.dirty = true
+	f.m.touch(f.node)
 	return nil
 }
 
@@ -204,7 +206,7 @@ func (f *memFile) Truncate(size int64) error {
 	} else {
 		f.node.data = append(f.node.data, make([]byte, size-n)...)
 	}
-	f.node.dirty = true
+	f.m.touch(f.node)
 	return nil
 }
 
@@ -214,6 +216,7 @@ func (f *memFile) Sync() error {
 	}
 	defer f.m.mu.Unlock()
 	f.node.keep()
+	delete(f.m.touched, f.node)
 	return nil
 }
 

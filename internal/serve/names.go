@@ -17,7 +17,7 @@ func (l named) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	if tcp, ok := c.(tcpConn); ok {
-		return &namedConn{tcp, headname.NewConn(c.RemoteAddr().String())}, nil
+		return &namedConn{&joiner{tcpConn: tcp}, headname.NewConn(c.RemoteAddr().String())}, nil
 	}
 	return c, nil
 }

@@ -207,6 +207,7 @@ func (n *Node) makeServers(l *life) error {
 	oc.Devices, oc.MountCheck, oc.LogRequests = n.root, false, false
 	oc.NodeTimeout = config.Duration{Duration: min(oc.NodeTimeout.Duration, c.options.NodeTimeout/2)}
 	oc.ContainerUpdateTimeout = config.Duration{Duration: min(oc.ContainerUpdateTimeout.Duration, c.options.NodeTimeout/4)}
+	oc.SharedSyncs = n.Index%2 == 0 // some nodes of each kind
 	if n.memory == nil {
 		oc.FallocateReserve = disk.Reserve{}
 	}

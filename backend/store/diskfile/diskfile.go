@@ -36,6 +36,9 @@ type Options struct {
 	SyncBytes int64
 	// KeepCache is the size up to which an upload stays in the system's memory. Default 5 MiB.
 	KeepCache int64
+	// Together is how many writes must be under way on a file system before they share syncs; TogetherFrom is a good number.
+	// Default 0: they never do.
+	Together int
 	// LockTimeout limits the wait for a partition's lock. Default 10 s.
 	LockTimeout time.Duration
 
@@ -52,6 +55,7 @@ type Store struct {
 	log   *slog.Logger
 	locks *disk.Locks
 	names nameLocks
+	disks volumes
 
 	attrBufs sync.Pool // *[]byte, for attributes
 	nameBufs sync.Pool // *[]string, for listings
@@ -87,6 +91,7 @@ func New(opt Options) (*Store, error) {
 	}
 	s := &Store{opt: opt, fs: opt.FS, clock: opt.Clock, log: opt.Logger, locks: disk.NewLocks(opt.FS)}
 	s.names.seed = maphash.MakeSeed()
+	s.disks.fs, s.disks.from = opt.FS, opt.Together
 	s.attrBufs.New = func() any { b := make([]byte, 4096); return &b }
 	s.nameBufs.New = func() any { b := make([]string, 0, 8); return &b }
 	return s, nil
@@ -116,29 +121,31 @@ func (s *Store) place(device string, p policy.Index, partition, hex string) loca
 
 // CheckDevice answers ErrDeviceMissing for a device that is not there or, if mounts are checked, not mounted.
 func (s *Store) CheckDevice(device string) error {
+	_, err := s.checkDevice(device)
+	return err
+}
+
+// checkDevice is CheckDevice, and tells which file system the device is on.
+func (s *Store) checkDevice(device string) (uint64, error) {
 	dir := s.opt.Devices + "/" + device
 	if !apipath.ValidDrive(device) {
-		return fmt.Errorf("device %q: %w", device, store.ErrDeviceMissing)
+		return 0, fmt.Errorf("device %q: %w", device, store.ErrDeviceMissing)
 	}
-	var ok bool
-	var err error
-	if s.opt.MountCheck {
+	info, err := s.fs.Stat(dir + "/.") // follows a symbolic link, as Swift does
+	ok := info.IsDir
+	if err == nil && s.opt.MountCheck {
 		ok, err = s.mounted(dir)
-	} else {
-		var info disk.Info
-		info, err = s.fs.Stat(dir + "/.") // follows a symbolic link, as Swift does
-		ok = info.IsDir
 	}
 	if errors.Is(err, disk.ErrCrashed) {
-		return err
+		return 0, err
 	}
 	if err != nil {
-		return fmt.Errorf("device %q: %w (%w)", device, store.ErrDeviceMissing, err)
+		return 0, fmt.Errorf("device %q: %w (%w)", device, store.ErrDeviceMissing, err)
 	}
 	if !ok {
-		return fmt.Errorf("device %q: %w", device, store.ErrDeviceMissing)
+		return 0, fmt.Errorf("device %q: %w", device, store.ErrDeviceMissing)
 	}
-	return nil
+	return info.Dev, nil
 }
 
 // mounted tells whether a device is a mount point or has Swift's stub file that says to take it for one.

@@ -20,6 +20,11 @@
 // and as many parents as the call made are synced. That a directory somebody else made a moment ago is durable, too,
 // when one inside it is synced, is left to the file system; those with a journal (ext4, XFS, btrfs) do that.
 //
+// Writes that are under way at the same time on ext4 or XFS share their syncs if [Options].Together says so: one syncfs does for all who have begun to
+// wait before it began, in either of the two places (see together.go). Who writes alone, or beside big uploads, or when a
+// shared sync takes too long because others write much, syncs his own files and directories as above. A shared sync that
+// fails fails every write that had begun by then, since nobody is told whose data are lost.
+//
 // Older files are removed only after a newer one is durable. No lock is held while an object is synced. The one lock that
 // an upload takes, a partition's, for noting its suffix, is held elsewhere while hashes.pkl is replaced, which takes two
 // syncs and happens once in a replication pass; Swift does the same, and must not see a state between the two.

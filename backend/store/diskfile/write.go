@@ -25,6 +25,9 @@ type draft struct {
 	disk disk.File
 	temp string // its name in tmp, if the file system has no unnamed files
 	made int    // directories made for it, none of them durable
+	term *term  // with whom it is made durable; nil if with nobody
+
+	unsynced int64 // bytes that may wait for the disk
 }
 
 // Create begins an upload.
@@ -32,11 +35,12 @@ func (s *Store) Create(ctx context.Context, o store.Object, size int64) (store.U
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := s.CheckDevice(o.Device); err != nil {
+	dev, err := s.checkDevice(o.Device)
+	if err != nil {
 		return nil, err
 	}
 	l := s.locate(o)
-	d, err := s.draft(o, l)
+	d, err := s.draft(o, l, dev)
 	if err != nil {
 		return nil, failure("create", o, err)
 	}
@@ -47,8 +51,25 @@ func (s *Store) Create(ctx context.Context, o store.Object, size int64) (store.U
 	return &upload{store: s, object: o, place: l, draft: d}, nil
 }
 
-// draft opens a new file in the object's directory, which it makes.
-func (s *Store) draft(o store.Object, l location) (draft, error) {
+// draft begins a new file for an object, on the file system of its device.
+func (s *Store) draft(o store.Object, l location, dev uint64) (draft, error) {
+	t := s.disks.enter(l.device, dev)
+	d, err := s.openDraft(o, l)
+	if err != nil || t == nil {
+		t.leave()
+		return d, err
+	}
+	if st, err := d.disk.Stat(); err != nil || st.Dev != dev {
+		// The device has become another one meanwhile, or is behind a link below it: nobody to share syncs with.
+		t.leave()
+		return d, nil
+	}
+	d.term = t
+	return d, nil
+}
+
+// openDraft opens a new file in the object's directory, which it makes.
+func (s *Store) openDraft(o store.Object, l location) (draft, error) {
 	var d draft
 	for range linkTries {
 		n, err := s.mkdirs(l.device, l.hash)
@@ -88,6 +109,8 @@ func (s *Store) namedDraft(o store.Object, l location, d draft) (draft, error) {
 func (s *Store) discard(d draft) {
 	// Nobody is to read it, so an error loses nothing.
 	_ = d.disk.Close()
+	d.synced()
+	d.term.leave()
 	if d.temp != "" {
 		_ = s.fs.Unlink(d.temp)
 	}
@@ -113,13 +136,12 @@ func (s *Store) makeRoom(device string, f disk.File, size int64) error {
 
 // upload is an object's body on its way in.
 type upload struct {
-	store    *Store
-	object   store.Object
-	place    location
-	draft    draft
-	size     int64
-	unsynced int64
-	done     bool // the draft is gone or has its name
+	store  *Store
+	object store.Object
+	place  location
+	draft  draft
+	size   int64
+	done   bool // the draft is gone or has its name
 }
 
 // Write appends to the body. From time to time it waits for the disk, so that the kernel does not have to write all of
@@ -127,10 +149,10 @@ type upload struct {
 func (u *upload) Write(p []byte) (int, error) {
 	n, err := u.draft.disk.Write(p)
 	u.size += int64(n)
-	u.unsynced += int64(n)
-	if err == nil && u.unsynced >= u.store.opt.SyncBytes {
+	u.draft.wrote(int64(n))
+	if err == nil && u.draft.unsynced >= u.store.opt.SyncBytes {
 		if err = u.draft.disk.Sync(); err == nil {
-			u.unsynced = 0
+			u.draft.synced()
 			_ = u.draft.disk.DropCache(0, u.size) // advice
 		}
 	}
@@ -152,6 +174,7 @@ func (u *upload) CommitIf(ctx context.Context, at timestamp.Timestamp, md store.
 	}
 	err := u.store.publish(ctx, publication{
 		object: u.object, place: u.place, name: fileName(dataFile, at, at, false), at: at, md: md, guard: guard,
+		big: u.size >= bigUpload,
 	}, &u.draft)
 	if err == nil && u.size > u.store.opt.KeepCache {
 		_ = u.draft.disk.DropCache(0, u.size) // advice; only clean pages can be dropped, so after the sync
@@ -193,11 +216,12 @@ func (s *Store) writeEmpty(ctx context.Context, what string, o store.Object, p p
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := s.CheckDevice(o.Device); err != nil {
+	dev, err := s.checkDevice(o.Device)
+	if err != nil {
 		return err
 	}
 	p.object, p.place = o, s.locate(o)
-	d, err := s.draft(o, p.place)
+	d, err := s.draft(o, p.place, dev)
 	if err == nil {
 		err = s.publish(ctx, p, &d)
 		s.discard(d)
@@ -213,6 +237,7 @@ type publication struct {
 	at     timestamp.Timestamp
 	md     store.Metadata
 	guard  store.Guard // nil if nobody is to be asked
+	big    bool        // its content is much for others to wait for
 }
 
 // publish gives a draft its metadata, makes it durable, gives it its name and removes what it replaces.
@@ -226,7 +251,9 @@ func (s *Store) publish(ctx context.Context, p publication, d *draft) error {
 	if err := writeMetadata(d.disk, p.object.Path(), md); err != nil {
 		return err
 	}
-	if err := d.disk.Sync(); err != nil {
+	d.term.publish()
+	defer d.term.end()
+	if err := s.syncContent(p, d); err != nil {
 		return err
 	}
 	// Before the name: a replicator that sees the file must see the note as well.
@@ -236,7 +263,8 @@ func (s *Store) publish(ctx context.Context, p publication, d *draft) error {
 	if err := s.giveName(ctx, p, d); err != nil {
 		return err
 	}
-	if err := disk.SyncDirs(s.fs, p.place.hash, d.made); err != nil {
+	err := d.term.durable(func() error { return disk.SyncDirs(s.fs, p.place.hash, d.made) })
+	if err != nil {
 		return err
 	}
 	s.twin(ctx, p)
@@ -245,6 +273,19 @@ func (s *Store) publish(ctx context.Context, p publication, d *draft) error {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "clean up after write", slog.String("path", p.place.hash), slog.Any("err", err))
 	}
 	return nil
+}
+
+// syncContent makes the draft itself durable.
+func (s *Store) syncContent(p publication, d *draft) error {
+	durable := d.term.durable
+	if p.big {
+		durable = d.term.alone
+	}
+	err := durable(d.disk.Sync)
+	if err == nil {
+		d.synced()
+	}
+	return err
 }
 
 // giveName makes the draft visible.

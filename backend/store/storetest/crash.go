@@ -20,8 +20,8 @@ func crashSteps(o store.Object) []step {
 	changed := fmt.Sprintf("%s image/png@%s changed %s [X-Object-Meta-A=1] %q",
 		At(2).Internal(), At(3).Internal(), At(3).Internal(), "second body")
 	return []step{
-		{"put", func(s store.Store) error { return Put(s, o, At(1), "first") }, plain(1, "first")},
-		{"put over it", func(s store.Store) error { return Put(s, o, At(2), "second body") }, plain(2, "second body")},
+		{"put", func(s store.Store) error { return Put(s, o, At(1), "first") }, Plain(1, "first")},
+		{"put over it", func(s store.Store) error { return Put(s, o, At(2), "second body") }, Plain(2, "second body")},
 		{"set metadata", func(s store.Store) error {
 			return s.SetMetadata(ctx, o, store.MetadataChange{At: At(3), ContentType: "image/png", ContentTypeAt: At(3),
 				Metadata: store.Metadata{{Key: "X-Object-Meta-A", Value: "1"}}})
@@ -31,7 +31,7 @@ func crashSteps(o store.Object) []step {
 			return err
 		}, changed},
 		{"delete", func(s store.Store) error { return s.Delete(ctx, o, At(4)) }, "deleted " + At(4).Internal()},
-		{"put again", func(s store.Store) error { return Put(s, o, At(5), "third") }, plain(5, "third")},
+		{"put again", func(s store.Store) error { return Put(s, o, At(5), "third") }, Plain(5, "third")},
 	}
 }
 
@@ -86,7 +86,7 @@ func crashOnce(t *testing.T, m Medium, n int64, seed uint64, steps []step) bool 
 		return false
 	}
 	sums, err := s.SuffixHashes(context.Background(), store.Partition{Device: o.Device, Partition: o.Partition}, nil)
-	if got, errState := State(s, o); got != plain(50, "after") || err != nil || len(sums) != 1 {
+	if got, errState := State(s, o); got != Plain(50, "after") || err != nil || len(sums) != 1 {
 		t.Errorf("after crash at operation %d (%s), seed %d, and a put: %s, %v; summaries %v, %v", n, at, seed, got, errState,
 			sums, err)
 		return false

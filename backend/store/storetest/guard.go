@@ -36,13 +36,13 @@ func testGuard(t *testing.T, s store.Store) {
 	}{
 		1: {"do not create", false, false, nothing, "nothing"},
 		2: {"do not delete nothing", true, false, nothing, "nothing"},
-		3: {"create", false, true, nothing, plain(3, "body 3")},
-		4: {"do not replace", false, false, "body 3", plain(3, "body 3")},
-		5: {"replace", false, true, "body 3", plain(5, "body 5")},
-		6: {"do not delete", true, false, "body 5", plain(5, "body 5")},
+		3: {"create", false, true, nothing, Plain(3, "body 3")},
+		4: {"do not replace", false, false, "body 3", Plain(3, "body 3")},
+		5: {"replace", false, true, "body 3", Plain(5, "body 5")},
+		6: {"do not delete", true, false, "body 5", Plain(5, "body 5")},
 		7: {"delete", true, true, "body 5", "deleted " + At(7).Internal()},
 		8: {"do not create again", false, false, deleted, "deleted " + At(7).Internal()},
-		9: {"create again", false, true, deleted, plain(9, "body 9")},
+		9: {"create again", false, true, deleted, Plain(9, "body 9")},
 	} {
 		if n == 0 {
 			continue
@@ -94,7 +94,7 @@ func testGuardedCreations(t *testing.T, s store.Store) {
 		if created.Load() != 1 {
 			t.Fatalf("%d writers created the object", created.Load())
 		}
-		want(t, s, o, plain(last.Load(), fmt.Sprint("body ", last.Load())))
+		want(t, s, o, Plain(last.Load(), fmt.Sprint("body ", last.Load())))
 	}
 }
 

@@ -167,7 +167,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func plain(n int64, body string) string {
+// Plain is the [State] of an object that was stored at a time and not changed since.
+func Plain(n int64, body string) string {
 	at := At(n).Internal()
 	return fmt.Sprintf("%s text/plain@%s changed %s [] %q", at, at, at, body)
 }
@@ -178,11 +179,11 @@ func testNothing(t *testing.T, s store.Store) {
 
 func testPut(t *testing.T, s store.Store) {
 	must(t, Put(s, Name("o"), At(0), "hello"))
-	want(t, s, Name("o"), plain(0, "hello"))
+	want(t, s, Name("o"), Plain(0, "hello"))
 	must(t, Put(s, Name("empty"), At(0), ""))
-	want(t, s, Name("empty"), plain(0, ""))
+	want(t, s, Name("empty"), Plain(0, ""))
 	must(t, Put(s, Name("a/b//c\x00\n"), At(0), "odd"))
-	want(t, s, Name("a/b//c\x00\n"), plain(0, "odd"))
+	want(t, s, Name("a/b//c\x00\n"), Plain(0, "odd"))
 	f, err := s.Open(context.Background(), Name("o"), store.OpenOptions{})
 	must(t, err)
 	defer f.Close()
@@ -200,7 +201,7 @@ func testBytes(t *testing.T, s store.Store) {
 	value := "caf\xc3\xa9 \xff\xfe \xe2\x98\x83"
 	must(t, Put(s, Name("☃"), At(0), "x", store.Item{Key: "X-Object-Meta-Na\xc3\xafVe", Value: value},
 		store.Item{Key: "X-Object-Meta-Empty", Value: ""}))
-	want(t, s, Name("☃"), strings.Replace(plain(0, "x"), "[]",
+	want(t, s, Name("☃"), strings.Replace(Plain(0, "x"), "[]",
 		"[X-Object-Meta-Empty= X-Object-Meta-Na\xc3\xafVe="+value+"]", 1))
 }
 
@@ -220,12 +221,12 @@ func testOrder(t *testing.T, s store.Store) {
 		for _, n := range order {
 			must(t, Put(s, o, At(n), fmt.Sprint(n)))
 		}
-		want(t, s, o, plain(3, "3"))
+		want(t, s, o, Plain(3, "3"))
 	}
 	// The same time twice: either may stay, whole.
 	must(t, Put(s, Name("twice"), At(1), "first"))
 	must(t, Put(s, Name("twice"), At(1), "again"))
-	if got, err := State(s, Name("twice")); got != plain(1, "first") && got != plain(1, "again") {
+	if got, err := State(s, Name("twice")); got != Plain(1, "first") && got != Plain(1, "again") {
 		t.Errorf("two puts of one time left %s, %v", got, err)
 	}
 }
@@ -239,9 +240,9 @@ func testDelete(t *testing.T, s store.Store) {
 	want(t, s, o, "deleted "+At(2).Internal())
 	must(t, s.Delete(ctx, o, At(2)))
 	must(t, Put(s, o, At(3), "3"))
-	want(t, s, o, plain(3, "3"))
+	want(t, s, o, Plain(3, "3"))
 	must(t, s.Delete(ctx, o, At(2)))
-	want(t, s, o, plain(3, "3"))
+	want(t, s, o, Plain(3, "3"))
 	must(t, s.Delete(ctx, o, At(3).WithOffset(1)))
 	want(t, s, o, "deleted "+At(3).Internal()+"_0000000000000001")
 	must(t, s.Delete(ctx, Name("never"), At(1)))
@@ -260,11 +261,11 @@ func testSetMetadata(t *testing.T, s store.Store) {
 	must(t, s.SetMetadata(ctx, o, store.MetadataChange{At: At(4), Metadata: store.Metadata{{Key: "X-Object-Meta-C", Value: "3"}}}))
 	want(t, s, o, changed)
 	must(t, Put(s, o, At(6), "y"))
-	want(t, s, o, plain(6, "y"))
+	want(t, s, o, Plain(6, "y"))
 	must(t, s.SetMetadata(ctx, Name("no data"), store.MetadataChange{At: At(5)}))
 	want(t, s, Name("no data"), "nothing")
 	must(t, Put(s, Name("no data"), At(2), "late"))
-	want(t, s, Name("no data"), strings.Replace(plain(2, "late"), "changed "+At(2).Internal(), "changed "+At(5).Internal(), 1))
+	want(t, s, Name("no data"), strings.Replace(Plain(2, "late"), "changed "+At(2).Internal(), "changed "+At(5).Internal(), 1))
 }
 
 func testContentType(t *testing.T, s store.Store) {
@@ -388,7 +389,7 @@ func testQuarantine(t *testing.T, s store.Store) {
 	must(t, f.Close())
 	want(t, s, o, "nothing")
 	must(t, Put(s, o, At(1), "x"))
-	want(t, s, o, plain(1, "x"))
+	want(t, s, o, Plain(1, "x"))
 }
 
 func testConcurrent(t *testing.T, s store.Store) {
@@ -440,5 +441,5 @@ func testConcurrent(t *testing.T, s store.Store) {
 	close(done)
 	readers.Wait()
 	must(t, Put(s, o, At(1000), "last"))
-	want(t, s, o, plain(1000, "last"))
+	want(t, s, o, Plain(1000, "last"))
 }
