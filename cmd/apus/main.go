@@ -20,7 +20,6 @@ import (
 var version = "dev"
 
 func main() {
-	keepMonitorAwake(os.Args)
 	raiseHeapFloor()
 	// One signal stops gracefully; a second one is not caught and kills.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
