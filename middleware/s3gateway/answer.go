@@ -201,9 +201,12 @@ func (f *flusher) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// requestID is sent in lower case, as AWS does.
+const requestID = "x-amz-request-id"
+
 // identify puts the request's id into the answer.
 func (x *exchange) identify() {
-	x.w.Header()["x-amz-request-id"] = []string{x.state.TransID}
+	x.w.Header()[requestID] = []string{x.state.TransID}
 }
 
 // fail answers with an error of the gateway's own.
@@ -211,7 +214,7 @@ func (x *exchange) fail(err error) {
 	e := s3err.From(err)
 	h := x.w.Header()
 	for name := range h {
-		if !slices.Contains([]string{"x-amz-request-id", "X-Trans-Id", "X-Openstack-Request-Id", "Connection"}, name) {
+		if !slices.Contains([]string{requestID, "X-Trans-Id", "X-Openstack-Request-Id", "Connection"}, name) {
 			delete(h, name)
 		}
 	}

@@ -24,7 +24,6 @@ func (x *exchange) call() (upstream.Call, error) {
 	if payload.Length != 0 {
 		c.Body = payload.Reader
 	}
-	delete(c.Header, "X-Amz-Expected-Bucket-Owner") // names an account at a store that the client does not know
 	if x.createsBucket() {
 		return x.createBucket(c)
 	}

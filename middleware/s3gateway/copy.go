@@ -61,6 +61,7 @@ var sourceHeaders = map[string]string{
 	"X-Amz-Copy-Source-If-None-Match":                             "If-None-Match",
 	"X-Amz-Copy-Source-If-Modified-Since":                         "If-Modified-Since",
 	"X-Amz-Copy-Source-If-Unmodified-Since":                       "If-Unmodified-Since",
+	"X-Amz-Source-Expected-Bucket-Owner":                          "X-Amz-Expected-Bucket-Owner",
 	"X-Amz-Copy-Source-Range":                                     "Range",
 	"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm": "X-Amz-Server-Side-Encryption-Customer-Algorithm",
 	"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key":       "X-Amz-Server-Side-Encryption-Customer-Key",
@@ -135,7 +136,7 @@ func sourceError(status int, from gate.Source) error {
 func (x *exchange) writeHeaders(client, source http.Header, part bool) http.Header {
 	h := client.Clone()
 	for name := range h {
-		if strings.HasPrefix(name, "X-Amz-Copy-Source") {
+		if strings.HasPrefix(name, "X-Amz-Copy-Source") || name == "X-Amz-Source-Expected-Bucket-Owner" {
 			delete(h, name)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 // createsBucket says whether the request makes a bucket.
 func (x *exchange) createsBucket() bool {
-	return x.r.Method == http.MethodPut && x.target.Key == "" && x.caller.Query == ""
+	return x.r.Method == http.MethodPut && x.target.Key == "" && x.plain()
 }
 
 // createBucket changes the region that the client asks for, which is the gateway's, into the store's. What else the document

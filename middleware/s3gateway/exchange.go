@@ -47,6 +47,7 @@ func (f *filter) handle(w http.ResponseWriter, r *http.Request) bool {
 		err = x.serve()
 	}
 	if errors.Is(err, errNotOurs) {
+		delete(w.Header(), requestID)
 		return false
 	}
 	if err != nil {
@@ -129,6 +130,9 @@ func (x *exchange) preflight() error {
 	}
 	return x.answer(resp, from)
 }
+
+// plain says whether the request has no parameters that say anything: SDKs name the operation in one.
+func (x *exchange) plain() bool { return len(x.query) == 0 || len(x.query) == 1 && x.query.Has("x-id") }
 
 // find returns the way of a request, nil if there is none.
 func (x *exchange) find(t route.Target, method, identity string) *way {

@@ -26,7 +26,7 @@ func (x *exchange) mirror() error {
 		return x.readThrough()
 	case object && method == http.MethodDelete && !x.query.Has("uploadId") && !x.query.Has("tagging"):
 		return x.deleteAll(nil)
-	case !object && method == http.MethodDelete && x.caller.Query == "":
+	case !object && method == http.MethodDelete && x.plain():
 		return x.deleteAll(nil)
 	case !object && x.caller.Operation.Deletes:
 		return x.deleteMany()
@@ -61,13 +61,18 @@ func (x *exchange) readThrough() error {
 		return x.answer(resp, from)
 	}
 	resp.Body.Close()
-	if x.r.Method != http.MethodGet || old.StatusCode != http.StatusOK || x.caller.Query != "" || x.target.Key == "" {
+	if x.r.Method != http.MethodGet || old.StatusCode != http.StatusOK || !x.plain() || x.target.Key == "" || x.hasKeys() {
 		return x.answer(old, store)
 	}
 	keep := x.keep(c, old)
 	defer keep.end()
 	old.Body = keep
 	return x.answer(old, store)
+}
+
+// hasKeys says whether the client has sent a key that the object is encrypted with: a copy would be in the clear.
+func (x *exchange) hasKeys() bool {
+	return x.r.Header["X-Amz-Server-Side-Encryption-Customer-Key"] != nil
 }
 
 // mostAtOnce is the largest object that a store takes in one request.

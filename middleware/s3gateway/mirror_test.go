@@ -27,7 +27,7 @@ func TestAMirrorKeepsWhatItReads(t *testing.T) {
 		t.Errorf("a range is %q", a.body)
 	}
 	fresh.want(404, "HEAD", "/photos/big", "")
-	g.has("/photos/big", big)
+	g.has("/photos/big?x-id=GetObject", big)
 	g.settle()
 	fresh.has("/photos/big", big)
 	if a := fresh.want(200, "HEAD", "/photos/big", ""); a.header.Get("X-Amz-Meta-Colour") != "blue" || a.header.Get("Content-Type") != "text/x-test" {
