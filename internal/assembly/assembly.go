@@ -117,6 +117,9 @@ func readFile(file *config.File, kind string, insert bool, own ...*middleware.De
 		server = Proxy
 		s.Server.BindPort = 1 // nobody listens
 	}
+	if len(own) > 0 {
+		s.Server.BindPort = 1 // where to listen is for the program to say
+	}
 	var err error
 	s.Plan, err = pipeline.Read(file, pipeline.Spec{
 		Server: server, Insert: insert, Registry: s.registry(own), Default: &s.Server, Tables: s.tables(),
