@@ -87,17 +87,18 @@ func (d *Default) Validate() error {
 	return errors.Join(d.ServeConfig.Validate(), d.StatsConfig.Validate())
 }
 
-// Read checks the file at path. With want, its server must be of that kind.
-func Read(path, want string) (*Setup, error) {
+// Read checks the file at path. With want, its server must be of that kind. The definitions of a program that embeds the server
+// take the place of those of the same kind.
+func Read(path, want string, own ...*middleware.Definition) (*Setup, error) {
 	file, err := config.Load(path)
 	if err != nil {
 		return nil, err
 	}
-	return ReadFile(file, want)
+	return ReadFile(file, want, own...)
 }
 
 // ReadFile is Read for a file that has been parsed.
-func ReadFile(file *config.File, want string) (*Setup, error) {
+func ReadFile(file *config.File, want string, own ...*middleware.Definition) (*Setup, error) {
 	kind, err := kindOf(file)
 	if err != nil {
 		return nil, err
@@ -105,10 +106,10 @@ func ReadFile(file *config.File, want string) (*Setup, error) {
 	if want != "" && kind != want {
 		return nil, file.Errorf([]string{"pipeline", "main"}, "is the pipeline of a server of kind %s, not %s", kind, want)
 	}
-	return readFile(file, kind, kind == Proxy)
+	return readFile(file, kind, kind == Proxy, own...)
 }
 
-func readFile(file *config.File, kind string, insert bool) (*Setup, error) {
+func readFile(file *config.File, kind string, insert bool, own ...*middleware.Definition) (*Setup, error) {
 	s := &Setup{Kind: kind, around: &Around{}, Server: Default{serve.Defaults(), statsd.Defaults()}, Daemons: defaultDaemons()}
 	s.Server.CutStalled = kind == Proxy || kind == Gateway
 	server := kind
@@ -116,9 +117,12 @@ func readFile(file *config.File, kind string, insert bool) (*Setup, error) {
 		server = Proxy
 		s.Server.BindPort = 1 // nobody listens
 	}
+	if len(own) > 0 {
+		s.Server.BindPort = 1 // where to listen is for the program to say
+	}
 	var err error
 	s.Plan, err = pipeline.Read(file, pipeline.Spec{
-		Server: server, Insert: insert, Registry: s.registry(), Default: &s.Server, Tables: s.tables(),
+		Server: server, Insert: insert, Registry: s.registry(own), Default: &s.Server, Tables: s.tables(),
 	})
 	if err == nil && kind == Expirer && slices.Contains(s.Plan.Kinds(), "gatekeeper") {
 		err = file.Errorf([]string{"pipeline", "main", "pipeline"}, "gatekeeper would strip the expirer's own headers; take it out")
@@ -160,8 +164,11 @@ func kindOf(file *config.File) (string, error) {
 }
 
 // registry lists what the server's file may use.
-func (s *Setup) registry() pipeline.Registry {
-	return pipeline.NewRegistry(append(all.Filters(), apps(s.around)...)...)
+func (s *Setup) registry(own []*middleware.Definition) pipeline.Registry {
+	known := slices.DeleteFunc(append(all.Filters(), apps(s.around)...), func(d *middleware.Definition) bool {
+		return slices.ContainsFunc(own, func(o *middleware.Definition) bool { return o.Kind() == d.Kind() })
+	})
+	return pipeline.NewRegistry(append(known, own...)...)
 }
 
 // apps are the apps, built with what around holds at that time.

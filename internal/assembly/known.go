@@ -11,7 +11,7 @@ import (
 // Known tells package convert what there is.
 func Known() convert.Known {
 	s := &Setup{around: &Around{}}
-	return known{s.registry()}
+	return known{s.registry(nil)}
 }
 
 type known struct{ registry pipeline.Registry }

@@ -56,7 +56,7 @@ var contracts = []string{
 }
 
 // assembly is floor 4: what puts features together.
-var assembly = []string{"middleware/all", "cmd", "internal/assembly", "internal/testcluster", "internal/interop", "internal/replay"}
+var assembly = []string{"middleware/all", "middleware/s3gateway/embed", "cmd", "internal/assembly", "internal/testcluster", "internal/interop", "internal/replay"}
 
 func in(name string, list []string) bool {
 	for _, l := range list {

@@ -18,7 +18,7 @@ const typeXML = "application/xml"
 
 // answer gives a store's answer to the client.
 func (x *exchange) answer(resp *http.Response, from *upstream.Upstream) error {
-	defer resp.Body.Close()
+	defer func() { resp.Body.Close() }()
 	x.asked = from.Name()
 	n := x.names(from)
 	if x.r.Method == http.MethodGet && x.query.Has("location") && resp.StatusCode == http.StatusOK {
@@ -26,6 +26,7 @@ func (x *exchange) answer(resp *http.Response, from *upstream.Upstream) error {
 		return nil
 	}
 	x.head(resp, n)
+	resp.Body = x.keepRead(resp, from)
 	if !x.document(resp) || resp.StatusCode < 300 && !n.needed(x.r, x.query) {
 		x.begin(resp.StatusCode)
 		x.stream(resp)
@@ -104,6 +105,7 @@ func (x *exchange) hasSubresource() bool {
 
 func (x *exchange) begin(status int) {
 	x.status = status
+	x.forget()
 	x.w.WriteHeader(status)
 }
 

@@ -22,7 +22,7 @@ func (x *exchange) call() (upstream.Call, error) {
 		Token: x.caller.Token, Identity: x.caller.Identity.Name, ClientBucket: x.target.Bucket, Expires: x.caller.Expires,
 	}
 	if payload.Length != 0 {
-		c.Body = payload.Reader
+		c.Body = x.watchDeletes(payload.Reader)
 	}
 	if x.createsBucket() {
 		return x.createBucket(c)

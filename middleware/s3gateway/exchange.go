@@ -27,6 +27,8 @@ type exchange struct {
 	way     *way
 	payload gate.Payload // what the client sends, once somebody has asked for it
 
+	reading reading // what the read cache is to do
+
 	started time.Time
 	asked   string // the store that has answered
 	status  int
@@ -44,6 +46,7 @@ func (f *filter) handle(w http.ResponseWriter, r *http.Request) bool {
 	x := &exchange{filter: f, w: w, r: r, state: request.From(r.Context()), target: target, started: f.clock.Now()}
 	x.identify()
 	if err == nil {
+		defer x.forget()
 		err = x.serve()
 	}
 	if errors.Is(err, errNotOurs) {
@@ -73,6 +76,8 @@ func (x *exchange) serve() error {
 	switch {
 	case x.caller.Operation.Source != nil:
 		return x.copy(*x.caller.Operation.Source)
+	case x.cacheable():
+		return x.readCached()
 	case x.way.route.Policy == route.Mirror:
 		return x.mirror()
 	}
@@ -168,6 +173,11 @@ func (x *exchange) send(c upstream.Call) (*http.Response, *upstream.Upstream, er
 	if store, query := x.way.named(c.Query); store != nil {
 		group, c.Query = store, query
 	}
+	return x.sendTo(group, c)
+}
+
+// sendTo is send to the stores of a group.
+func (x *exchange) sendTo(group *upstream.Group, c upstream.Call) (*http.Response, *upstream.Upstream, error) {
 	resp, from, err := group.Do(x.r.Context(), c)
 	if err != nil || c.Body != nil {
 		return resp, from, err

@@ -21,6 +21,8 @@ import (
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/disk"
 	"github.com/apus-storage/apus/internal/sigv4"
+	"github.com/apus-storage/apus/middleware/s3gateway"
+	"github.com/apus-storage/apus/middleware/s3gateway/callable"
 )
 
 // The user of a store, who is not known at the gateway, and the gateway's clients.
@@ -108,15 +110,21 @@ rights = ["read", "list"]
 // A gateway is one that listens.
 type gateway struct {
 	*s3
-	log    *lockedBuffer
-	server *assembly.Server
-	http   *httptest.Server
-	busy   atomic.Int64 // requests under way
+	log     *lockedBuffer
+	metrics *prometheus.Registry
+	server  *assembly.Server
+	http    *httptest.Server
+	busy    atomic.Int64 // requests under way
 }
 
 // newGateway starts a gateway with tables for stores, identities and routes.
 func newGateway(t *testing.T, tables ...string) *gateway {
 	t.Helper()
+	return newGatewayWith(t, nil, tables...)
+}
+
+// tryGateway builds a gateway whose program has functions of its own.
+func tryGateway(log *slog.Logger, functions map[string]callable.Functions, registry *prometheus.Registry, tables ...string) (*assembly.Server, error) {
 	text := "[DEFAULT]\nbind_port = 1\n[pipeline.main]\npipeline = [\"catch_errors\", \"metrics\", \"proxy-logging\", \"s3gateway\", \"end\"]\n" +
 		"[app.end]\nuse = \"s3gateway_end\"\n[filter.catch_errors]\n[filter.metrics]\n[filter.proxy-logging]\n" + strings.Join(tables, "\n")
 	if !strings.Contains(text, "[filter.s3gateway]") {
@@ -124,22 +132,28 @@ func newGateway(t *testing.T, tables ...string) *gateway {
 	}
 	file, err := config.Parse("s3-gateway.toml", []byte(text))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	setup, err := assembly.ReadFile(file, assembly.Gateway)
+	setup, err := assembly.ReadFile(file, assembly.Gateway, s3gateway.With(functions))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	g := &gateway{log: new(lockedBuffer)}
-	log := slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cluster, _, err := setup.Cluster(false, log, clock.System)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	g.server, err = setup.Build(assembly.Around{
-		Log: log, Clock: clock.System, FS: disk.OS{}, Cluster: cluster, Metrics: prometheus.NewRegistry(), Version: "test",
+	return setup.Build(assembly.Around{
+		Log: log, Clock: clock.System, FS: disk.OS{}, Cluster: cluster, Metrics: registry, Version: "test",
 	})
-	if err != nil {
+}
+
+// newGatewayWith starts a gateway of a program that has functions of its own.
+func newGatewayWith(t *testing.T, functions map[string]callable.Functions, tables ...string) *gateway {
+	t.Helper()
+	g := &gateway{log: new(lockedBuffer), metrics: prometheus.NewRegistry()}
+	log := slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var err error
+	if g.server, err = tryGateway(log, functions, g.metrics, tables...); err != nil {
 		t.Fatal(err)
 	}
 	g.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

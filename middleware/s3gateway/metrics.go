@@ -10,6 +10,7 @@ import (
 type counts struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	cacheCounts
 }
 
 func newCounts(r prometheus.Registerer) *counts {

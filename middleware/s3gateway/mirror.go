@@ -44,6 +44,10 @@ func (x *exchange) readThrough() error {
 	if err != nil {
 		return err
 	}
+	return x.readThroughWith(c)
+}
+
+func (x *exchange) readThroughWith(c upstream.Call) error {
 	resp, from, err := x.way.group.Primary().Do(x.r.Context(), c)
 	if err != nil {
 		return x.unanswered(err)
@@ -135,6 +139,7 @@ func (x *exchange) keeping(c upstream.Call, old *http.Response, body io.Reader) 
 
 // store sends a call of keeping. That the new store has one by now is as good.
 func (x *exchange) store(ctx context.Context, put upstream.Call, etag string) error {
+	defer x.forgetCopy(put)
 	resp, _, err := x.way.group.Primary().Do(ctx, put)
 	if err != nil {
 		return err

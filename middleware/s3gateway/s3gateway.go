@@ -29,7 +29,8 @@
 // gate), whether the identity's rights and the operator's function (package callable) allow it, and which route it takes. Then
 // forward makes a call of it (call.go), which a store of the route's group gets (package upstream), and the answer goes to the
 // client (answer.go) with the store's names changed into those that the client knows (names.go). Some requests are
-// more than one call: listing buckets (buckets.go), copying from another store (copy.go), what a mirror is asked for (mirror.go).
+// more than one call: listing buckets (buckets.go), copying from another store (copy.go), what a mirror is asked for (mirror.go), what
+// is read from the cache (cached.go, package readcache).
 //
 // Invariants:
 //   - Nothing is sent to a store before the signature was found right and the request is allowed.
@@ -60,6 +61,7 @@ import (
 	"github.com/apus-storage/apus/middleware/s3gateway/callable"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable/catalog"
 	"github.com/apus-storage/apus/middleware/s3gateway/gate"
+	"github.com/apus-storage/apus/middleware/s3gateway/readcache"
 	"github.com/apus-storage/apus/middleware/s3gateway/route"
 	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
 )
@@ -95,6 +97,8 @@ type Config struct {
 	Identities map[string]gate.Config `toml:"identity"`
 	// Functions of the operator's, by name.
 	Callables map[string]callable.Config `toml:"callable"`
+	// Bodies that are kept on a disk here, so that they are not fetched again. Without a path there are none.
+	Cache readcache.Config `toml:"cache"`
 	// Which buckets are where. The first route that fits a request counts.
 	Routes []route.Config `toml:"route"`
 }
@@ -148,8 +152,9 @@ type filter struct {
 	gate     *gate.Gate
 	ways     map[*route.Route]*way
 	stores   map[string]*upstream.Upstream
-	alone    bool     // there is no app but the gateway's own
-	versions []string // of the Swift API
+	cache    *readcache.Cache // nil if there is none
+	alone    bool             // there is no app but the gateway's own
+	versions []string         // of the Swift API
 	clock    clock.Clock
 	log      *slog.Logger
 	counts   *counts
@@ -217,6 +222,13 @@ func (f *filter) assemble(host middleware.Host, functions map[string]callable.Fu
 	})
 	if err != nil {
 		return err
+	}
+	if f.config.Cache.Path != "" {
+		if f.cache, err = readcache.New(f.config.Cache, readcache.Deps{Log: host.Log, Clock: host.Clock}); err != nil {
+			return err
+		}
+		*closers = append(*closers, f.cache.Close)
+		f.counts.cacheCounts = newCacheCounts(host.Metrics, f.cache)
 	}
 	f.ways = make(map[*route.Route]*way)
 	for _, r := range f.routes.Routes() {

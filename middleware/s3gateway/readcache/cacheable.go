@@ -6,7 +6,7 @@ import (
 )
 
 // Cacheable says whether a request's answer may come from the cache, once it is authorised: a GET of an object, or of a range of
-// it, in which nothing asks for more than that. Ranges are served, but do not fill.
+// it, in which nothing asks for more than that. Ranges are served, but do not fill. Conditions are for the store to decide.
 func Cacheable(r *http.Request) bool {
 	if r.Method != http.MethodGet {
 		return false
@@ -22,8 +22,9 @@ func Cacheable(r *http.Request) bool {
 		switch {
 		case strings.HasPrefix(name, "X-Amz-Server-Side-Encryption"):
 			return false // a key of the client's
+		case name == "If-Match", name == "If-None-Match", name == "If-Modified-Since", name == "If-Unmodified-Since":
 		case strings.HasPrefix(name, "If-"):
-			return false // the store answers it better, mostly without a body
+			return false // a range that is there for one ETag only, or something that nobody knows yet
 		}
 		switch name {
 		case "Origin", "X-Amz-Request-Payer", "X-Amz-Expected-Bucket-Owner", "X-Amz-Optional-Object-Attributes":
@@ -51,6 +52,9 @@ func storable(h http.Header) bool {
 	}
 	if h.Get("Content-Range") != "" || len(h["Transfer-Encoding"]) > 0 || h.Get("X-Amz-Server-Side-Encryption-Customer-Algorithm") != "" {
 		return false
+	}
+	if h.Get("Content-Encoding") != "" && strings.Contains(strings.ToLower(strings.Join(h["Vary"], ",")), "accept-encoding") {
+		return false // made for this client
 	}
 	for _, v := range h["Cache-Control"] {
 		if v = strings.ToLower(v); strings.Contains(v, "no-store") || strings.Contains(v, "private") {

@@ -48,6 +48,8 @@ func (k Key) id() id {
 	return sha256.Sum256(b)
 }
 
+func (h id) stripe() int { return int(binary.BigEndian.Uint16(h[:]) % 1024) }
+
 // file is where a body is kept.
 func (c *Cache) file(h id) string {
 	name := hex.EncodeToString(h[:])

@@ -15,15 +15,19 @@
 //			return
 //		}
 //	}
+//	mark := cache.Mark(key)
 //	get := ...                                             // 200 from the store
 //	fill, _ := cache.Fill(key, credentials, get.Header)    // nil if this body is not kept: its methods do nothing then
 //	defer fill.Abort()
+//	if cache.Mark(key) != mark {
+//		fill.Abort()                                   // it was written while the store answered
+//	}
 //	if _, err := io.Copy(w, io.TeeReader(get.Body, fill)); err == nil {
 //		fill.Commit()
 //	}
 //
 // An operator who says trust_for lets the HEAD be left out for so long after the store has last confirmed a body to the same scope: the
-// credentials that it was asked with (Trusted). Who writes through the gateway says so (Forget).
+// credentials that it was asked with (Trusted). Who writes through the gateway says so (Forget, Distrust).
 //
 // Invariants:
 //
@@ -138,6 +142,9 @@ type Cache struct {
 	filling map[id]*Writer
 	used    int64 // bytes of entries and of what is being written
 	serial  uint64
+	marks   [1024]uint64 // how often keys were forgotten, by the beginning of their ids
+	// Confirmations up to then do not count.
+	distrusted time.Time
 
 	hits, stale, filled, aborted, evicted, damaged atomic.Int64
 }
@@ -270,7 +277,7 @@ func (c *Cache) Trusted(ctx context.Context, k Key, scope string) (*Entry, bool)
 	}
 	n := e.Value.(*node)
 	at, ok := n.confirmed[scope]
-	ok = ok && c.clock.Now().Sub(at) < c.TrustFor.Duration
+	ok = ok && at.After(c.distrusted) && c.clock.Now().Sub(at) < c.TrustFor.Duration
 	c.mu.Unlock()
 	if !ok {
 		return nil, false
@@ -283,12 +290,29 @@ func (c *Cache) Trusted(ctx context.Context, k Key, scope string) (*Entry, bool)
 func (c *Cache) Forget(k Key) {
 	h := k.id()
 	c.mu.Lock()
+	c.marks[h.stripe()]++
 	if e := c.entries[h]; e != nil {
 		c.drop(e)
 	}
 	if w := c.filling[h]; w != nil {
 		c.revoke(w)
 	}
+	c.mu.Unlock()
+}
+
+// Mark changes whenever the key is forgotten. A body that the store was asked for before that, and that is filled after it, may be an
+// old one: whoever fills compares the mark of before the request with that of after Fill.
+func (c *Cache) Mark(k Key) uint64 {
+	h := k.id()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.marks[h.stripe()]
+}
+
+// Distrust has the store asked about every body again: something was done that may have changed what may be read.
+func (c *Cache) Distrust() {
+	c.mu.Lock()
+	c.distrusted = c.clock.Now()
 	c.mu.Unlock()
 }
 

@@ -683,8 +683,8 @@ func TestCacheable(t *testing.T) {
 		{"GET", "X-Amz-Signature=s&X-Amz-Date=d&X-Amz-Credential=c&X-Amz-Expires=1&X-Amz-SignedHeaders=h&X-Amz-Algorithm=a&X-Amz-Security-Token=t", "", true},
 		{"GET", "AWSAccessKeyId=a&Signature=s&Expires=1", "", true}, {"GET", "", "X-Amz-Checksum-Mode", true}, {"GET", "", "Authorization", true},
 		{"HEAD", "", "", false}, {"PUT", "", "", false}, {"GET", "acl", "", false}, {"GET", "partNumber=1", "", false}, {"GET", "response-content-type=x", "", false},
-		{"GET", "list-type=2", "", false}, {"GET", "anything", "", false}, {"GET", "", "X-Amz-Server-Side-Encryption-Customer-Key", false}, {"GET", "", "If-None-Match", false},
-		{"GET", "", "If-Range", false}, {"GET", "", "If-Modified-Since", false}, {"GET", "", "Origin", false}, {"GET", "", "X-Amz-Request-Payer", false}, {"GET", "", "X-Amz-Expected-Bucket-Owner", false},
+		{"GET", "list-type=2", "", false}, {"GET", "anything", "", false}, {"GET", "", "X-Amz-Server-Side-Encryption-Customer-Key", false}, {"GET", "", "If-None-Match", true},
+		{"GET", "", "If-Range", false}, {"GET", "", "If-Modified-Since", true}, {"GET", "", "If-Nobody-Knows", false}, {"GET", "", "Origin", false}, {"GET", "", "X-Amz-Request-Payer", false}, {"GET", "", "X-Amz-Expected-Bucket-Owner", false},
 	} {
 		r := httptest.NewRequest(c.method, "/b/o?"+c.query, nil)
 		if c.header != "" {

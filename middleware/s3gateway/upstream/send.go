@@ -46,6 +46,8 @@ type Call struct {
 	Expires time.Time
 	// Unsigned is for what anybody may ask: the store is given no credentials.
 	Unsigned bool
+	// Scope, if it is not nil, is told what Upstream.Scope says of the credentials that were used.
+	Scope *string
 	// Place is where the store has said that the request belongs; nil for its endpoint.
 	Place *Place
 }
@@ -66,6 +68,9 @@ func (u *Upstream) send(ctx context.Context, c Call) (*http.Response, error) {
 	k, err := u.keysOf(ctx, c)
 	if err != nil {
 		return nil, err
+	}
+	if c.Scope != nil {
+		*c.Scope = k.scope()
 	}
 	r, body, err := u.request(ctx, c, k)
 	if err != nil {
