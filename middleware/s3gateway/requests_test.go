@@ -127,6 +127,29 @@ upstreams = ["near"]
 	g.want(405, "HEAD", "/", "")
 }
 
+// TestOwnerOfBuckets: with one store, a client is who he is there, since that is what ACLs are about. Several stores have several
+// names for him.
+func TestOwnerOfBuckets(t *testing.T) {
+	near, far := newStore(t), newStore(t)
+	near.want(200, "PUT", "/near", "")
+	one := newGateway(t, near.upstream("near"), clients, "[[filter.s3gateway.route]]\nbucket = \"*\"\nupstreams = [\"near\"]")
+	theirs := names(near.want(200, "GET", "/near?acl", "").body, "ID")
+	if got := names(one.want(200, "GET", "/", "").body, "ID"); len(got) != 1 || len(theirs) == 0 || got[0] != theirs[0] {
+		t.Errorf("the owner is %q, and in an ACL %q", got, theirs)
+	}
+	both := newGateway(t, near.upstream("near"), far.upstream("far"), clients, `
+[[filter.s3gateway.route]]
+bucket = ["far*"]
+upstreams = ["far"]
+[[filter.s3gateway.route]]
+bucket = "*"
+upstreams = ["near"]
+`)
+	if got := names(both.want(200, "GET", "/", "").body, "ID"); !slices.Equal(got, []string{"alice"}) {
+		t.Errorf("of several stores, the owner is %q", got)
+	}
+}
+
 func TestCopiesWithinAndBetweenStores(t *testing.T) {
 	near, far := newStore(t), newStore(t)
 	g := newGateway(t, near.upstream("near"), far.upstream("far"), clients, `
