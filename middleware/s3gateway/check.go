@@ -18,6 +18,7 @@ func (c *Config) crossed() error {
 func (c *Config) crossedUpstreams() error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
+		errs = append(errs, c.callable("upstream."+name, c.Upstreams[name].Callable))
 		for _, id := range slices.Sorted(maps.Keys(c.Upstreams[name].Identity)) {
 			errs = append(errs, known("upstream."+name+".identity."+id, "identity", []string{id}, c.Identities))
 		}
@@ -31,6 +32,7 @@ func (c *Config) crossedIdentities() error {
 	anonymous := ""
 	for _, name := range slices.Sorted(maps.Keys(c.Identities)) {
 		id := c.Identities[name]
+		errs = append(errs, c.callable("identity."+name, id.Callable))
 		if other, taken := holders[id.AccessKey]; taken && id.AccessKey != "" {
 			errs = append(errs, config.Invalid("identity."+name+".access_key", "is that of the identity %q too", other))
 		}
@@ -62,6 +64,14 @@ func (c *Config) crossedRoutes() error {
 		numbers[name] = i + 1
 	}
 	return errors.Join(errs...)
+}
+
+// callable says whether there is the one that a table names, if it does.
+func (c *Config) callable(table, name string) error {
+	if name == "" {
+		return nil
+	}
+	return known(table+".callable", "callable", []string{name}, c.Callables)
 }
 
 // known says which of the names are in no table of the kind.
