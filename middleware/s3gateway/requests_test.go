@@ -127,6 +127,26 @@ upstreams = ["near"]
 	g.want(405, "HEAD", "/", "")
 }
 
+// TestBucketsAreListedWithoutARouteForAll: no route is for requests that name no bucket.
+func TestBucketsAreListedWithoutARouteForAll(t *testing.T) {
+	far := newStore(t)
+	g := newGateway(t, far.upstream("far"), clients, "[[filter.s3gateway.route]]\nbucket = ['photos', 'films']\nupstreams = ['far']\n")
+	for _, name := range []string{"photos", "films", "hidden"} {
+		far.want(200, "PUT", "/"+name, "")
+	}
+	if got := names(g.want(200, "GET", "/", "").body, "Name"); !slices.Equal(got, []string{"films", "photos"}) {
+		t.Errorf("the buckets are %q", got)
+	}
+	g.as(storeKey).want("InvalidAccessKeyId", "GET", "/", "")
+	r, err := http.NewRequestWithContext(t.Context(), "GET", g.url+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := send(r); err != nil || a.status != 403 {
+		t.Errorf("without a signature: %v, %v", a, err)
+	}
+}
+
 // TestOwnerOfBuckets: with one store, a client is who he is there, since that is what ACLs are about. Several stores have several
 // names for him.
 func TestOwnerOfBuckets(t *testing.T) {
