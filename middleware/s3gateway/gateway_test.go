@@ -122,6 +122,12 @@ func newGateway(t *testing.T, tables ...string) *gateway {
 	if !strings.Contains(text, "[filter.s3gateway]") {
 		text += "\n[filter.s3gateway]\n"
 	}
+	return startGateway(t, text)
+}
+
+// startGateway starts a gateway of a whole file.
+func startGateway(t *testing.T, text string) *gateway {
+	t.Helper()
 	file, err := config.Parse("s3-gateway.toml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
