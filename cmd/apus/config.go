@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -178,11 +180,46 @@ func show(w io.Writer, s *assembly.Setup) error {
 	return nil
 }
 
+// showOptions shows the options of a section, and those of each table within it below.
 func showOptions(w io.Writer, section string, r config.Report) {
-	fmt.Fprintf(w, "\n[%s]\n", section)
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	for _, o := range r.Options {
-		fmt.Fprintf(tw, "%s\t= %s\t# %s\n", o.Key, o.Value, o.Source)
+	tables, options := byTable(r.Options)
+	for _, table := range tables {
+		fmt.Fprintf(w, "\n%s\n", header(section, table))
+		tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+		for _, o := range options[table] {
+			fmt.Fprintf(tw, "%s\t= %s\t# %s\n", o.Key, o.Value, o.Source)
+		}
+		tw.Flush()
 	}
-	tw.Flush()
+}
+
+// byTable sorts options by the table within their section that they are in, in the order in which those come; the section's
+// own is "".
+func byTable(all []config.Option) ([]string, map[string][]config.Option) {
+	tables, options := []string{""}, map[string][]config.Option{}
+	for _, o := range all {
+		table := ""
+		if i := strings.LastIndex(o.Key, "."); i >= 0 && o.Table {
+			table, o.Key = o.Key[:i], o.Key[i+1:]
+		}
+		if _, seen := options[table]; !seen && table != "" {
+			tables = append(tables, table)
+		}
+		options[table] = append(options[table], o)
+	}
+	return tables, options
+}
+
+var numbered = regexp.MustCompile(`\[(\d+)\]$`)
+
+// header is that of a table as a file has it. Of tables of one name, it says which it is.
+func header(section, table string) string {
+	name := section
+	if table != "" {
+		name += "." + table
+	}
+	if m := numbered.FindStringSubmatchIndex(name); m != nil {
+		return fmt.Sprintf("[[%s]]  # %s", name[:m[0]], name[m[2]:m[3]])
+	}
+	return "[" + name + "]"
 }

@@ -58,6 +58,25 @@ func TestConfigShowSaysWhereValuesComeFrom(t *testing.T) {
 	}
 }
 
+// TestConfigShowOfTablesWithinASection: what a file has as a table is shown as one.
+func TestConfigShowOfTablesWithinASection(t *testing.T) {
+	out, errs, code := apus(t, "config", "show", "../../etc/s3-gateway.toml")
+	if code != 0 {
+		t.Fatal(errs)
+	}
+	for _, want := range []string{
+		"\n[filter.s3gateway]\nregion ", "\n[filter.s3gateway.upstream.cos]\nendpoint ", "\n[filter.s3gateway.upstream.archive.identity.alice]\naccess_key ",
+		"\n[filter.s3gateway.identity.alice]\n", "\n[[filter.s3gateway.route]]  # 1\nname ", "\n[[filter.s3gateway.route]]  # 2\nname ",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("missing %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "upstream.cos.endpoint") {
+		t.Error("keys are shown with the names of their tables")
+	}
+}
+
 func TestConfigConvert(t *testing.T) {
 	path := write(t, "proxy-server.conf", "[DEFAULT]\nbind_port = 8080\nservers_per_port = 2\n[pipeline:main]\npipeline = healthcheck proxy-server\n"+
 		"[filter:healthcheck]\nuse = egg:swift#healthcheck\n[app:proxy-server]\nuse = egg:swift#proxy\n")

@@ -60,7 +60,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Invalid is what a Validate method returns for one bad key: what is wrong with its value and what is accepted.
+// Invalid is what a Validate method returns for one bad key: what is wrong with its value and what is accepted. A key of a table
+// within has the table's before it: "user.alice.rights", and "route[2].bucket" in the second [[route]].
 // Several may be joined with errors.Join.
 func Invalid(key, problem string, args ...any) error {
 	return &Error{Key: key, Problem: fmt.Sprintf(problem, args...)}

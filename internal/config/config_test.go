@@ -209,6 +209,42 @@ type gatewayish struct {
 	Cache  store            `toml:"cache"`
 }
 
+// Validate is about tables within.
+func (g *gatewayish) Validate() error {
+	var errs []error
+	for i, r := range g.Rules {
+		if r.Bucket == "nowhere" {
+			errs = append(errs, Invalid(listKey("rule", i+1)+".bucket", "is nowhere"))
+		}
+	}
+	for name, s := range g.Stores {
+		if s.Tries == 99 {
+			errs = append(errs, Invalid("store."+name+".tries", "are too many"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func TestFaultsBetweenTablesHaveTheirLines(t *testing.T) {
+	_, _, err := decodeNested(t, `
+[[filter.x.rule]]
+bucket = "one"
+[[filter.x.rule]]
+
+bucket = "nowhere"
+[filter.x.cache]
+endpoint = "http://c"
+[filter.x.store."a.b"]
+endpoint = "http://a"
+tries = 99
+`)
+	for _, want := range []string{"p.toml:6: filter.x.rule[2].bucket: is nowhere", "p.toml:11: filter.x.store.a.b.tries: are too many"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("missing %q in\n%v", want, err)
+		}
+	}
+}
+
 func decodeNested(t *testing.T, text string) (gatewayish, Report, error) {
 	t.Helper()
 	f, err := Parse("p.toml", []byte(text))

@@ -52,10 +52,43 @@ func (s Section) Errorf(key, problem string, args ...any) error {
 	if key != "" {
 		path = append(path, key)
 	}
+	return s.at(path, problem, args...)
+}
+
+// at makes an Error that points at a path from the file's root.
+func (s Section) at(path []string, problem string, args ...any) error {
 	if s.file == nil {
 		return &Error{Key: strings.Join(path, "."), Problem: fmt.Sprintf(problem, args...)}
 	}
 	return s.file.Errorf(path, problem, args...)
+}
+
+// within splits a key of a Validate method, which may be about a table of the section's tables: route[2].upstreams. The names of
+// tables may have dots too.
+func (s Section) within(key string) []string {
+	var path []string
+	values := s.values
+	for rest := key; rest != ""; {
+		name := longestOf(values, rest)
+		if name == "" {
+			name, _, _ = strings.Cut(rest, ".")
+		}
+		path = append(path, name)
+		values, _ = values[name].(map[string]any)
+		rest = strings.TrimPrefix(rest[len(name):], ".")
+	}
+	return path
+}
+
+// longestOf is the longest of the keys that a dotted key begins with.
+func longestOf(values map[string]any, dotted string) string {
+	longest := ""
+	for name := range values {
+		if len(name) > len(longest) && (dotted == name || strings.HasPrefix(dotted, name+".")) {
+			longest = name
+		}
+	}
+	return longest
 }
 
 // An Option is one key of a decoded struct and where its value came from.
@@ -63,6 +96,7 @@ type Option struct {
 	Key    string
 	Value  string // as a file would have it
 	Source string // "default", or file:line
+	Table  bool   // the key is that of a table within the section: store.a.tries, rule[2].bucket
 }
 
 // A Report says what a Decode did.
@@ -237,7 +271,8 @@ func (d *decoder) locate(err error) {
 		return
 	}
 	if e, ok := errors.AsType[*Error](err); ok && e.File == "" {
-		d.errs = append(d.errs, d.section.Errorf(e.Key, "%s", e.Problem))
+		path := append(slices.Clone(d.section.path), d.section.within(e.Key)...)
+		d.errs = append(d.errs, d.section.at(path, "%s", e.Problem))
 		return
 	}
 	d.errs = append(d.errs, d.section.Errorf("", "%v", err))

@@ -102,7 +102,7 @@ func (d *decoder) table(f *field, into reflect.Value, values map[string]any, at 
 		prefix += name + "."
 	}
 	for _, o := range report.Options {
-		o.Key = prefix + o.Key
+		o.Key, o.Table = prefix+o.Key, true
 		f.nested = append(f.nested, o)
 	}
 }

@@ -19,14 +19,16 @@ import (
 
 // listing is ListAllMyBucketsResult, as stores send it and as clients get it.
 type listing struct {
-	XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListAllMyBucketsResult"`
-	Owner   struct {
-		ID          string `xml:"ID"`
-		DisplayName string `xml:"DisplayName,omitempty"`
-	} `xml:"Owner"`
+	XMLName           xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListAllMyBucketsResult"`
+	Owner             owner    `xml:"Owner"`
 	Buckets           []listed `xml:"Buckets>Bucket"`
 	ContinuationToken string   `xml:"ContinuationToken,omitempty"`
 	Prefix            string   `xml:"Prefix,omitempty"`
+}
+
+type owner struct {
+	ID          string `xml:"ID"`
+	DisplayName string `xml:"DisplayName,omitempty"`
 }
 
 type listed struct {
@@ -54,17 +56,21 @@ func (x *exchange) listBuckets() error {
 	if err != nil {
 		return err
 	}
+	page := listing{Owner: owner{x.caller.Identity.Name, x.caller.Identity.Name}, Prefix: x.query.Get("prefix")}
 	all := make(map[string]string)
 	if region := x.query.Get("bucket-region"); region == "" || region == x.config.Region {
-		for _, group := range x.groups() {
-			if err := x.collect(group, all); err != nil {
+		groups := x.groups()
+		for _, group := range groups {
+			o, err := x.collect(group, all)
+			if err != nil {
 				return err
+			}
+			// What a single store calls the client is what its ACLs are about.
+			if len(groups) == 1 && len(group.Upstreams()) == 1 && o.ID != "" {
+				page.Owner = o
 			}
 		}
 	}
-	var page listing
-	page.Owner.ID, page.Owner.DisplayName = x.caller.Identity.Name, x.caller.Identity.Name
-	page.Prefix = x.query.Get("prefix")
 	for name, created := range all {
 		if name > after && strings.HasPrefix(name, page.Prefix) {
 			page.Buckets = append(page.Buckets, listed{name, created})
@@ -125,8 +131,10 @@ func (x *exchange) groups() []*upstream.Group {
 	return groups
 }
 
-// collect adds the buckets of a group of stores, with the dates of their making. Stores at which the client may not list are left out.
-func (x *exchange) collect(group *upstream.Group, all map[string]string) error {
+// collect adds the buckets of a group of stores, with the dates of their making, and returns what the store calls their owner.
+// Stores at which the client may not list are left out.
+func (x *exchange) collect(group *upstream.Group, all map[string]string) (owner, error) {
+	var who owner
 	token := ""
 	for range mostPages {
 		c := upstream.Call{Method: http.MethodGet, Header: make(http.Header), Token: x.caller.Token, Identity: x.caller.Identity.Name}
@@ -135,17 +143,18 @@ func (x *exchange) collect(group *upstream.Group, all map[string]string) error {
 		}
 		resp, from, err := group.Do(x.r.Context(), c)
 		if err != nil {
-			return x.unanswered(err)
+			return who, x.unanswered(err)
 		}
 		x.asked = from.Name()
 		page, err := readListing(resp)
 		if errors.Is(err, s3err.AccessDenied) {
 			x.log.Info("a store does not list its buckets", "upstream", from.Name(), "identity", x.caller.Identity.Name)
-			return nil
+			return who, nil
 		}
 		if err != nil {
-			return err
+			return who, err
 		}
+		who = page.Owner
 		for _, b := range page.Buckets {
 			for _, name := range x.mine(from, b.Name) {
 				if _, there := all[name]; !there {
@@ -154,10 +163,10 @@ func (x *exchange) collect(group *upstream.Group, all map[string]string) error {
 			}
 		}
 		if token = page.ContinuationToken; token == "" {
-			return nil
+			return who, nil
 		}
 	}
-	return s3err.InternalError.With().Because(fmt.Errorf("a store's list of buckets has no end after %d pages", mostPages))
+	return who, s3err.InternalError.With().Because(fmt.Errorf("a store's list of buckets has no end after %d pages", mostPages))
 }
 
 func readListing(resp *http.Response) (*listing, error) {
@@ -169,13 +178,14 @@ func readListing(resp *http.Response) (*listing, error) {
 		return nil, storeError(resp)
 	}
 	var raw struct {
+		Owner             owner    `xml:"Owner"`
 		Buckets           []listed `xml:"Buckets>Bucket"`
 		ContinuationToken string   `xml:"ContinuationToken"`
 	}
 	if err := xml.NewDecoder(io.LimitReader(resp.Body, longestListing)).Decode(&raw); err != nil {
 		return nil, s3err.InternalError.With().WithStatus(http.StatusBadGateway).Because(fmt.Errorf("read a store's list of buckets: %w", err))
 	}
-	return &listing{Buckets: raw.Buckets, ContinuationToken: raw.ContinuationToken}, nil
+	return &listing{Owner: raw.Owner, Buckets: raw.Buckets, ContinuationToken: raw.ContinuationToken}, nil
 }
 
 // mine are the names by which the client gets at a store's bucket: none, if no route leads there.

@@ -718,8 +718,8 @@ func TestACacheThatCannotBeIsNoGateway(t *testing.T) {
 		{"path = 'relative'", "want a path from the root"},
 		{"path = '/x'\nmax_size = 1", "max_size"},
 	} {
-		_, err := tryGateway(slog.New(slog.DiscardHandler), nil, prometheus.NewRegistry(), "[filter.s3gateway.upstream.at]\nendpoint = '"+s.URL+"'\naccess_key = 'k'\nsecret = 's'\n", clients,
-			"[filter.s3gateway.cache]\n"+test.table+"\n[[filter.s3gateway.route]]\nbucket = '*'\nupstreams = ['at']\n")
+		_, err := tryGateway(slog.New(slog.DiscardHandler), nil, prometheus.NewRegistry(), whole("[filter.s3gateway.upstream.at]\nendpoint = '"+s.URL+"'\naccess_key = 'k'\nsecret = 's'\n", clients,
+			"[filter.s3gateway.cache]\n"+test.table+"\n[[filter.s3gateway.route]]\nbucket = '*'\nupstreams = ['at']\n"))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", test.table, err, test.want)
 		}

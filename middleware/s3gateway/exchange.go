@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ var errNotOurs = errors.New("not for the gateway")
 // handle answers a request if it is one for the gateway. Otherwise it is false, and nothing has happened.
 func (f *filter) handle(w http.ResponseWriter, r *http.Request) bool {
 	target, err := route.Address(r, f.domains)
-	if !f.routes.Names(target.Bucket) || !f.meant(r) {
+	if !f.routes.Names(target.Bucket) && !listsBuckets(r, target) || !f.meant(r) {
 		return false
 	}
 	x := &exchange{filter: f, w: w, r: r, state: request.From(r.Context()), target: target, started: f.clock.Now()}
@@ -58,6 +59,12 @@ func (f *filter) handle(w http.ResponseWriter, r *http.Request) bool {
 	}
 	x.note()
 	return true
+}
+
+// listsBuckets says whether the request is for a list of buckets. That is the gateway's to answer for its identities even if no route
+// is for requests that name no bucket: it has the buckets of all routes.
+func listsBuckets(r *http.Request, target route.Target) bool {
+	return target.Bucket == "" && r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
 func (x *exchange) serve() error {
@@ -101,6 +108,8 @@ func (x *exchange) admit() error {
 	var options gate.Options
 	if x.way = x.find(claim.Operation.Way(), x.r.Method, claim.Identity.Name); x.way != nil {
 		options = gate.Options{AllowV2: x.way.route.AllowV2, SkipSignature: x.way.route.Skip}
+	} else if x.target.Bucket == "" {
+		options.AllowV2 = slices.ContainsFunc(x.routes.Routes(), func(r *route.Route) bool { return r.AllowV2 })
 	}
 	if x.caller, err = claim.Admit(options); err != nil {
 		return x.nameRegion(err)

@@ -117,19 +117,30 @@ type gateway struct {
 	busy    atomic.Int64 // requests under way
 }
 
-// newGateway starts a gateway with tables for stores, identities and routes.
-func newGateway(t *testing.T, tables ...string) *gateway {
-	t.Helper()
-	return newGatewayWith(t, nil, tables...)
-}
-
-// tryGateway builds a gateway whose program has functions of its own.
-func tryGateway(log *slog.Logger, functions map[string]callable.Functions, registry *prometheus.Registry, tables ...string) (*assembly.Server, error) {
+// whole is a file with tables for stores, identities and routes.
+func whole(tables ...string) string {
 	text := "[DEFAULT]\nbind_port = 1\n[pipeline.main]\npipeline = [\"catch_errors\", \"metrics\", \"proxy-logging\", \"s3gateway\", \"end\"]\n" +
 		"[app.end]\nuse = \"s3gateway_end\"\n[filter.catch_errors]\n[filter.metrics]\n[filter.proxy-logging]\n" + strings.Join(tables, "\n")
 	if !strings.Contains(text, "[filter.s3gateway]") {
 		text += "\n[filter.s3gateway]\n"
 	}
+	return text
+}
+
+// newGateway starts a gateway with tables for stores, identities and routes.
+func newGateway(t *testing.T, tables ...string) *gateway {
+	t.Helper()
+	return startGateway(t, whole(tables...), nil)
+}
+
+// newGatewayWith starts a gateway of a program that has functions of its own.
+func newGatewayWith(t *testing.T, functions map[string]callable.Functions, tables ...string) *gateway {
+	t.Helper()
+	return startGateway(t, whole(tables...), functions)
+}
+
+// tryGateway builds a gateway of a whole file, whose program has functions of its own.
+func tryGateway(log *slog.Logger, functions map[string]callable.Functions, registry *prometheus.Registry, text string) (*assembly.Server, error) {
 	file, err := config.Parse("s3-gateway.toml", []byte(text))
 	if err != nil {
 		return nil, err
@@ -147,13 +158,13 @@ func tryGateway(log *slog.Logger, functions map[string]callable.Functions, regis
 	})
 }
 
-// newGatewayWith starts a gateway of a program that has functions of its own.
-func newGatewayWith(t *testing.T, functions map[string]callable.Functions, tables ...string) *gateway {
+// startGateway starts a gateway of a whole file.
+func startGateway(t *testing.T, text string, functions map[string]callable.Functions) *gateway {
 	t.Helper()
 	g := &gateway{log: new(lockedBuffer), metrics: prometheus.NewRegistry()}
 	log := slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if g.server, err = tryGateway(log, functions, g.metrics, tables...); err != nil {
+	if g.server, err = tryGateway(log, functions, g.metrics, text); err != nil {
 		t.Fatal(err)
 	}
 	g.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

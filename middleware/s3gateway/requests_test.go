@@ -127,6 +127,49 @@ upstreams = ["near"]
 	g.want(405, "HEAD", "/", "")
 }
 
+// TestBucketsAreListedWithoutARouteForAll: no route is for requests that name no bucket.
+func TestBucketsAreListedWithoutARouteForAll(t *testing.T) {
+	far := newStore(t)
+	g := newGateway(t, far.upstream("far"), clients, "[[filter.s3gateway.route]]\nbucket = ['photos', 'films']\nupstreams = ['far']\n")
+	for _, name := range []string{"photos", "films", "hidden"} {
+		far.want(200, "PUT", "/"+name, "")
+	}
+	if got := names(g.want(200, "GET", "/", "").body, "Name"); !slices.Equal(got, []string{"films", "photos"}) {
+		t.Errorf("the buckets are %q", got)
+	}
+	g.as(storeKey).want("InvalidAccessKeyId", "GET", "/", "")
+	r, err := http.NewRequestWithContext(t.Context(), "GET", g.url+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := send(r); err != nil || a.status != 403 {
+		t.Errorf("without a signature: %v, %v", a, err)
+	}
+}
+
+// TestOwnerOfBuckets: with one store, a client is who he is there, since that is what ACLs are about. Several stores have several
+// names for him.
+func TestOwnerOfBuckets(t *testing.T) {
+	near, far := newStore(t), newStore(t)
+	near.want(200, "PUT", "/near", "")
+	one := newGateway(t, near.upstream("near"), clients, "[[filter.s3gateway.route]]\nbucket = \"*\"\nupstreams = [\"near\"]")
+	theirs := names(near.want(200, "GET", "/near?acl", "").body, "ID")
+	if got := names(one.want(200, "GET", "/", "").body, "ID"); len(got) != 1 || len(theirs) == 0 || got[0] != theirs[0] {
+		t.Errorf("the owner is %q, and in an ACL %q", got, theirs)
+	}
+	both := newGateway(t, near.upstream("near"), far.upstream("far"), clients, `
+[[filter.s3gateway.route]]
+bucket = ["far*"]
+upstreams = ["far"]
+[[filter.s3gateway.route]]
+bucket = "*"
+upstreams = ["near"]
+`)
+	if got := names(both.want(200, "GET", "/", "").body, "ID"); !slices.Equal(got, []string{"alice"}) {
+		t.Errorf("of several stores, the owner is %q", got)
+	}
+}
+
 func TestCopiesWithinAndBetweenStores(t *testing.T) {
 	near, far := newStore(t), newStore(t)
 	g := newGateway(t, near.upstream("near"), far.upstream("far"), clients, `

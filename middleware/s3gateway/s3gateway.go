@@ -121,7 +121,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, config.Invalid(check.key, "%s", check.want))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.crossed())...)
 }
 
 // App ends the pipeline of a gateway that has nothing of its own: what no route names does not exist.

@@ -70,9 +70,10 @@ func (u *Upstream) address(c Call) (*url.URL, error) {
 	return out, nil
 }
 
-// fitsHost says whether a bucket can stand in a host name: certificates are for one label, and an address has none.
+// fitsHost says whether a bucket can stand in a host name: certificates are for one label, an address has none, and a bucket that
+// looks like one is refused by its name, not for want of a host.
 func (u *Upstream) fitsHost(bucket string) bool {
-	if len(bucket) < 3 || len(bucket) > 63 || net.ParseIP(u.endpoint.Hostname()) != nil {
+	if len(bucket) < 3 || len(bucket) > 63 || net.ParseIP(u.endpoint.Hostname()) != nil || net.ParseIP(bucket) != nil {
 		return false
 	}
 	for i := range len(bucket) {

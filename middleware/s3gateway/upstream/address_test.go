@@ -70,6 +70,7 @@ func TestAddressOnTheWire(t *testing.T) {
 		{"a virtual host and a base path", "http://s3.test/base", "virtual", Call{Bucket: "bucket", Key: "k"}, "/base/k", "bucket.s3.test"},
 		{"a bucket that is no host", "http://s3.test", "virtual", Call{Bucket: "My_Bucket", Key: "k"}, "/My_Bucket/k", "s3.test"},
 		{"a bucket with two dots", "http://s3.test", "virtual", Call{Bucket: "a..b", Key: "k"}, "/a..b/k", "s3.test"},
+		{"a bucket that looks like an address", "http://s3.test", "virtual", Call{Bucket: "192.168.1.1", Key: "k"}, "/192.168.1.1/k", "s3.test"},
 		{"no host name at all", "http://127.0.0.1", "virtual", Call{Bucket: "bucket", Key: "k"}, "/bucket/k", "127.0.0.1"},
 		{"empty segments", "http://s3.test", "path", Call{Bucket: "bucket", Key: "a//b/"}, "/bucket/a//b/", "s3.test"},
 		{"a key that begins with a slash", "http://s3.test", "path", Call{Bucket: "bucket", Key: "/a"}, "/bucket//a", "s3.test"},

@@ -42,7 +42,7 @@ type Config struct {
 	// of the gateway's identities), "callable" (a function of the operator's) or "api_key" (exchanged for a bearer token).
 	Credentials string `toml:"credentials"`
 	// For "static": the access key, and its secret: the secret itself, a file that holds it (read again when it changes),
-	// a variable of the environment, or a command that prints it (run once, at the start).
+	// a variable of the environment, or a command that prints it (run once, at the start). Or unsigned, for open data.
 	KeyPair
 	// For "file": the file, read again when it changes, and the profile in it.
 	CredentialsFile string `toml:"credentials_file"`

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +15,7 @@ import (
 	"time"
 
 	"github.com/apus-storage/apus/internal/awserr"
+	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/sigv4"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable"
 )
@@ -302,5 +306,43 @@ func TestSecretsStayHidden(t *testing.T) {
 	}
 	if strings.Contains(said.String(), secret) || strings.Contains(text.String(), secret) {
 		t.Errorf("errors:\n%s\nlog:\n%s", said, text)
+	}
+}
+
+// TestUnsigned: what asks without a key sends no trace of one, whatever is said of bodies.
+func TestUnsigned(t *testing.T) {
+	for _, c := range []Config{
+		{Credentials: "static", KeyPair: KeyPair{Unsigned: true}, Payload: "chunked"},
+		{Credentials: "identity", Identity: map[string]KeyPair{"anybody": {Unsigned: true}}, Payload: "signed"},
+	} {
+		var head http.Header
+		var body []byte
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			head = r.Header.Clone()
+			body, _ = io.ReadAll(r.Body)
+		}))
+		full := Config{}
+		full.SetDefaults()
+		full.Endpoint, full.Credentials, full.KeyPair, full.Identity, full.Payload, full.HealthPath = server.URL, c.Credentials, c.KeyPair, c.Identity, c.Payload, ""
+		if err := full.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		u, err := New("s", full, Deps{Clock: clock.System, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := u.Send(t.Context(), Call{Method: "PUT", Bucket: "b", Key: "k", Identity: "anybody", Body: strings.NewReader("body"), Length: 4, Header: http.Header{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		u.Close()
+		server.Close()
+		if string(body) != "body" || head.Get("Authorization") != "" || head.Get("Content-Encoding") != "" {
+			t.Errorf("%s: got %v, %q", c.Credentials, head, body)
+		}
+	}
+	if err := (KeyPair{Unsigned: true, AccessKey: "AK", Secret: "s"}).validate(""); err == nil {
+		t.Error("a key that is not used was taken")
 	}
 }

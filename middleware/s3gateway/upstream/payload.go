@@ -28,8 +28,9 @@ func (f framing) length(body int64) int64 {
 	return body
 }
 
-// frame decides how a call's body is sent, and notes it in the head. Bearer tokens prove nothing about bodies.
-func (u *Upstream) frame(c Call, h http.Header, bearer bool) (framing, error) {
+// frame decides how a call's body is sent, and notes it in the head. Bare are those without a signature: bearer tokens prove nothing
+// about bodies.
+func (u *Upstream) frame(c Call, h http.Header, bare bool) (framing, error) {
 	sum := strings.ToLower(c.SHA256)
 	if c.Length == 0 {
 		if c.Checksum != "" { // known already, and so no trailer
@@ -38,12 +39,12 @@ func (u *Upstream) frame(c Call, h http.Header, bearer bool) (framing, error) {
 		return framing{mode: sigv4.EmptyPayload}, nil
 	}
 	trailer := c.Checksum
-	if !u.config.TrailingChecksums || bearer {
+	if !u.config.TrailingChecksums || bare {
 		trailer = ""
 	}
 	f := framing{mode: sigv4.UnsignedPayload}
 	switch policy := u.config.Payload; {
-	case bearer:
+	case bare:
 		f.mode = ""
 	case policy == payloadUnsigned:
 		f.checksum = trailer

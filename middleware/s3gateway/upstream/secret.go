@@ -27,6 +27,8 @@ type KeyPair struct {
 	SecretCommand []string `toml:"secret_command"`
 	// The token of temporary credentials.
 	SessionToken string `toml:"session_token" secret:"true"`
+	// In place of all that: ask the store without a signature, for what it lets everybody do.
+	Unsigned bool `toml:"unsigned"`
 }
 
 func (k KeyPair) secret() secretConfig {
@@ -34,11 +36,21 @@ func (k KeyPair) secret() secretConfig {
 }
 
 func (k KeyPair) empty() bool {
+	return k.keyless() && !k.Unsigned
+}
+
+func (k KeyPair) keyless() bool {
 	return k.AccessKey == "" && k.secret().ways() == 0 && k.SessionToken == ""
 }
 
 // validate is not Validate: the table of a store has a key pair embedded, which need not be there.
 func (k KeyPair) validate(within string) error {
+	if k.Unsigned && k.keyless() {
+		return nil
+	}
+	if k.Unsigned {
+		return config.Invalid(within+"unsigned", "requests with an access key are signed")
+	}
 	if k.AccessKey == "" {
 		return config.Invalid(within+"access_key", "is missing")
 	}

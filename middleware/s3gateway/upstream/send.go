@@ -95,7 +95,7 @@ func (u *Upstream) send(ctx context.Context, c Call) (*http.Response, error) {
 // keysOf gets the credentials, in bounded time.
 func (u *Upstream) keysOf(ctx context.Context, c Call) (keys, error) {
 	if c.Unsigned {
-		return keys{}, nil
+		return keys{unsigned: true}, nil
 	}
 	limited, stop := context.WithTimeout(ctx, credentialsTime)
 	defer stop()
@@ -150,7 +150,7 @@ func (u *Upstream) request(ctx context.Context, c Call, k keys) (*http.Request, 
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // none, in place of Go's
 	}
-	f, err := u.frame(c, h, k.bearer != "")
+	f, err := u.frame(c, h, k.bearer != "" || k.unsigned)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -193,7 +193,7 @@ func (u *Upstream) sign(r *http.Request, c Call, k keys, f framing) (*sigv4.Chai
 		}
 		return nil, nil
 	}
-	if c.Unsigned {
+	if k.unsigned {
 		return nil, nil
 	}
 	if !c.Expires.IsZero() && !f.chunks && (f.mode == sigv4.UnsignedPayload || c.Length == 0) {
