@@ -211,6 +211,7 @@ func (x *exchange) fromEntry(e *readcache.Entry, said http.Header, part ranges.S
 	x.state.Log.AddInfo("s3gateway:cache=hit")
 	x.head(&http.Response{Header: h}, x.names(from))
 	x.begin(status)
+	x.counts.cacheHits.Inc()
 	// The body knows how to get to the connection without coming through here.
 	n, err := io.Copy(x.w, e.Body(all.Start, all.Len()))
 	x.counts.cacheBytes.Add(float64(n))

@@ -8,12 +8,16 @@ import (
 
 // cacheCounts are what the read cache's metrics do not get from the cache itself.
 type cacheCounts struct {
+	cacheHits   prometheus.Counter
 	cacheMisses prometheus.Counter
 	cacheBytes  prometheus.Counter
 }
 
 func newCacheCounts(r prometheus.Registerer, c *readcache.Cache) cacheCounts {
 	n := cacheCounts{
+		cacheHits: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "apus_s3gateway_cache_hits_total", Help: "Reads whose body came from the read cache.",
+		}),
 		cacheMisses: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "apus_s3gateway_cache_misses_total", Help: "Reads that might have come from the read cache and came from a store.",
 		}),
@@ -21,7 +25,7 @@ func newCacheCounts(r prometheus.Registerer, c *readcache.Cache) cacheCounts {
 			Name: "apus_s3gateway_cache_served_bytes_total", Help: "Bytes of bodies that came from the read cache.",
 		}),
 	}
-	r.MustRegister(n.cacheMisses, n.cacheBytes, &cacheCollector{c, describe()})
+	r.MustRegister(n.cacheHits, n.cacheMisses, n.cacheBytes, &cacheCollector{c, describe()})
 	return n
 }
 
@@ -43,7 +47,6 @@ func describe() []cacheMetric {
 	}
 	count, level := prometheus.CounterValue, prometheus.GaugeValue
 	return []cacheMetric{
-		metric("hits_total", "Bodies that came from the read cache.", count, func(s readcache.Stats) int64 { return s.Hits }),
 		metric("stale_total", "Bodies that were dropped because the store has another one by now.", count, func(s readcache.Stats) int64 { return s.Stale }),
 		metric("fills_total", "Bodies that were kept.", count, func(s readcache.Stats) int64 { return s.Filled }),
 		metric("aborts_total", "Bodies that were not kept since they did not come to their end, or were not what was promised.", count, func(s readcache.Stats) int64 { return s.Aborted }),

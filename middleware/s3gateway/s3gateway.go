@@ -38,6 +38,21 @@
 //   - An answer that breaks off at the store breaks off at the client.
 //   - Secrets are in no log, error, metric, or /info.
 //
+// # Metrics
+//
+// All are of /metrics. Labels are names of the configuration, methods and statuses; nothing that clients make up.
+//
+//	apus_s3gateway_requests_total              route, identity, upstream, method, status
+//	apus_s3gateway_request_duration_seconds    route, identity, upstream
+//	apus_s3gateway_upstream_*                  requests to stores, and their health (package upstream)
+//	apus_s3gateway_callable_calls_total        callable, function, outcome: calls of the operator's functions
+//	apus_s3gateway_callable_seconds            callable, function
+//	apus_s3gateway_callable_cached_total       callable, function: answers that needed no call
+//	apus_s3gateway_cache_hits_total            reads that the read cache answered; _misses_total those that it might have
+//	apus_s3gateway_cache_served_bytes_total    bytes that came from it
+//	apus_s3gateway_cache_fills_total           bodies kept; _aborts_total, _evictions_total, _stale_total, _damaged_total
+//	apus_s3gateway_cache_bytes, _entries       what is on disk
+//
 // It must stand to the left of s3api and of what knows users.
 package s3gateway
 
@@ -70,7 +85,7 @@ import (
 var Filter = With(nil)
 
 // With is the definition for a program that has functions of its own in Go: a callable with go = "NAME" means those of that
-// name.
+// name. Programs outside of this module have it by package embed.
 func With(functions map[string]callable.Functions) *middleware.Definition {
 	return middleware.Define("s3gateway", Config{
 		Region: "us-east-1", ClockSkew: config.Seconds(900), HealthPath: "/healthz", UnhealthyStatus: 450,
@@ -199,7 +214,7 @@ func build(host middleware.Host, c Config, functions map[string]callable.Functio
 
 // assemble makes the parts of the gateway.
 func (f *filter) assemble(host middleware.Host, functions map[string]callable.Functions, closers *[]func() error) error {
-	c, err := catalog.Open(f.config.Callables, functions, catalog.Deps{Log: host.Log, Clock: host.Clock})
+	c, err := catalog.Open(f.config.Callables, functions, catalog.Deps{Log: host.Log, Clock: host.Clock, Metrics: host.Metrics})
 	if err != nil {
 		return err
 	}

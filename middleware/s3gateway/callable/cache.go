@@ -37,6 +37,8 @@ type CacheConfig struct {
 	CallTimeout time.Duration
 	// MaxCalls bounds how many calls run at once. More wait for their turn, within CallTimeout.
 	MaxCalls int
+	// Observer is told of what is asked.
+	Observer Observer
 }
 
 // Defaults of CacheConfig.
@@ -55,6 +57,8 @@ var (
 const (
 	// renewBefore is how long before their end credentials are not given out from the cache any more.
 	renewBefore = time.Minute
+	// grace is how long after its context has ended a function may still say something.
+	grace = 50 * time.Millisecond
 	// maxFolders is how deep answers for folders are looked for.
 	maxFolders = 32
 )
@@ -225,8 +229,10 @@ func (m *memory) ask(ctx context.Context, q question, version uint64, fn func(co
 		case m.slots <- struct{}{}:
 			defer func() { <-m.slots }()
 		case <-ctx.Done():
+			m.Observer.called(q.what, Busy, 0)
 			return answer{err: fmt.Errorf("%s: %w", q.what, ErrBusy)}, nil
 		}
+		tell := m.watch(q.what)
 		a := guarded(ctx, fn)
 		if a.err == nil && ctx.Err() != nil {
 			a.err = errors.New("answered too late")
@@ -234,6 +240,7 @@ func (m *memory) ask(ctx context.Context, q question, version uint64, fn func(co
 		if ctx.Err() != nil {
 			a.err = fmt.Errorf("%s: %w: %w", q.what, ErrTimeout, a.err)
 		}
+		tell(a)
 		a.version = version
 		m.keep(q, a)
 		if s := a.scope; s != nil && s.said && a.err == nil && foldable(s.path) && strings.Count(s.prefix, "/") <= maxFolders {
@@ -244,7 +251,7 @@ func (m *memory) ask(ctx context.Context, q question, version uint64, fn func(co
 		return a, nil
 	})
 	// The function may not heed its context. One that does is given the moment to say where it was.
-	patience := time.NewTimer(m.CallTimeout + 50*time.Millisecond)
+	patience := time.NewTimer(m.CallTimeout + grace)
 	defer patience.Stop()
 	select {
 	case r := <-ch:
@@ -271,7 +278,9 @@ func guarded(ctx context.Context, fn func(context.Context) answer) (a answer) {
 func (m *memory) secret(ctx context.Context, accessKey string) (string, error) {
 	q, version := question{what: secretOf, token: accessKey}, m.version()
 	a, ok := m.find(q, version)
-	if !ok {
+	if ok {
+		m.Observer.remembered(q.what)
+	} else {
 		a = m.ask(ctx, q, version, func(ctx context.Context) answer {
 			s, err := m.f.Secret(ctx, accessKey)
 			if err == nil && s == "" {
@@ -289,7 +298,9 @@ func (m *memory) secret(ctx context.Context, accessKey string) (string, error) {
 func (m *memory) credentials(ctx context.Context, token, bucket string) (Credentials, error) {
 	q, version := question{what: credentialsOf, token: token, bucket: bucket}, m.version()
 	a, ok := m.find(q, version)
-	if !ok {
+	if ok {
+		m.Observer.remembered(q.what)
+	} else {
 		a = m.ask(ctx, q, version, func(ctx context.Context) answer {
 			c, err := m.f.Credentials(ctx, token, bucket)
 			if err == nil {
@@ -314,7 +325,9 @@ func (m *memory) authorize(ctx context.Context, token, bucket, method, path stri
 	if !ok && plain && m.folders.Load() {
 		a, ok = m.findFolder(q, version)
 	}
-	if !ok {
+	if ok {
+		m.Observer.remembered(q.what)
+	} else {
 		a = m.ask(ctx, q, version, func(ctx context.Context) answer {
 			s := &scope{path: q.path}
 			yes, err := m.f.Authorize(context.WithValue(ctx, scopeKey{}, s), token, bucket, method, q.path)

@@ -26,6 +26,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/apus-storage/apus/internal/clock"
+	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/disk"
 )
 
@@ -673,6 +674,53 @@ func TestAllAtOnce(t *testing.T) {
 	}
 }
 
+// TestMarksTellOfWrites has a body that was asked for before it was written told from one that was not.
+func TestMarksTellOfWrites(t *testing.T) {
+	c := open(t, cacheDir(t), nil)
+	mark := c.Mark(key("a"))
+	if c.Mark(key("a")) != mark {
+		t.Error("a mark changes by itself")
+	}
+	fillLines(t, c, "a", lines(1))
+	if c.Mark(key("a")) != mark {
+		t.Error("keeping a body is taken for writing one")
+	}
+	c.Forget(key("a"))
+	if c.Mark(key("a")) == mark {
+		t.Error("a write leaves no mark")
+	}
+}
+
+// TestDistrustEndsTrust has the store asked again, and no body dropped.
+func TestDistrustEndsTrust(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := open(t, cacheDir(t), func(c *Config, _ *Deps) { c.TrustFor = config.Seconds(60) })
+		defer c.Close()
+		trusted := func() bool {
+			e, ok := c.Trusted(t.Context(), key("a"), "scope")
+			if ok {
+				e.Close()
+			}
+			return ok
+		}
+		fillLines(t, c, "a", lines(1))
+		if !trusted() {
+			t.Fatal("a body that was just fetched is not trusted")
+		}
+		c.Distrust()
+		if trusted() {
+			t.Error("trusted in the same moment")
+		}
+		time.Sleep(time.Second)
+		if trusted() || !c.Has(key("a")) {
+			t.Error("trusted later, or dropped")
+		}
+		if _, ok := read(c, key("a"), lines(1)); !ok || !trusted() {
+			t.Error("not trusted after the store has confirmed it")
+		}
+	})
+}
+
 func TestCacheable(t *testing.T) {
 	for _, c := range []struct {
 		method, query string
@@ -692,6 +740,23 @@ func TestCacheable(t *testing.T) {
 		}
 		if got := Cacheable(r); got != c.want {
 			t.Errorf("%s ?%s %s: %v", c.method, c.query, c.header, got)
+		}
+	}
+}
+
+func TestWhatIsEncodedForOneClientIsNotKept(t *testing.T) {
+	for _, c := range []struct {
+		encoding, vary string
+		want           bool
+	}{{"", "", true}, {"gzip", "", true}, {"", "Accept-Encoding", true}, {"gzip", "Origin", true}, {"gzip", "Origin, Accept-Encoding", false}, {"gzip", "accept-encoding", false}} {
+		h := header("x")
+		for name, v := range map[string]string{"Content-Encoding": c.encoding, "Vary": c.vary} {
+			if v != "" {
+				h.Set(name, v)
+			}
+		}
+		if got := storable(h); got != c.want {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable/starlark"
@@ -26,6 +28,8 @@ import (
 type Deps struct {
 	Log   *slog.Logger
 	Clock clock.Clock // nil: the machine's
+	// Metrics is where calls are counted; nil: nowhere.
+	Metrics prometheus.Registerer
 }
 
 // A Catalog holds functions by name.
@@ -39,6 +43,10 @@ type Catalog struct {
 // Open makes what configs describe. given are the functions that tables name with go. All that is wrong is reported.
 func Open(configs map[string]callable.Config, given map[string]callable.Functions, d Deps) (*Catalog, error) {
 	c := &Catalog{Functions: map[string]callable.Functions{}}
+	m, err := newMetrics(d.Metrics)
+	if err != nil {
+		return nil, err
+	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
 		conf := configs[name]
@@ -47,7 +55,9 @@ func Open(configs map[string]callable.Config, given map[string]callable.Function
 			errs = append(errs, fmt.Errorf("callable %s: %w", name, err))
 			continue
 		}
-		c.Functions[name] = callable.Cached(f, conf.Cache(), d.Clock)
+		kept := conf.Cache()
+		kept.Observer = m.of(name)
+		c.Functions[name] = callable.Cached(f, kept, d.Clock)
 	}
 	if len(errs) > 0 {
 		c.Close()

@@ -44,7 +44,7 @@ func TestTheThreeKinds(t *testing.T) {
 		"s": conf(func(c *callable.Config) { c.Starlark = path }),
 		"w": conf(func(c *callable.Config) { c.Webhook, c.Functions = s.URL, []string{"secret"} }),
 		"g": conf(func(c *callable.Config) { c.Go = "mine" }),
-	}, given, Deps{slog.New(slog.DiscardHandler), clock.Func(func() time.Time { return now })})
+	}, given, Deps{Log: slog.New(slog.DiscardHandler), Clock: clock.Func(func() time.Time { return now })})
 	if err != nil {
 		t.Fatal(err)
 	}
