@@ -5,7 +5,7 @@ DATA    ?= /tmp/apus
 FUZZ    ?= 60s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race check fmt vet lint fuzz programs sdks streaming browser bench golden clean
+.PHONY: help run build test race check fmt vet lint fuzz programs sdks streaming browser gateway bench golden clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ streaming: ## move gigabytes and look at the memory; takes 5 GiB on the disk and
 browser: ## look at pages and scripts in a real browser, which must be installed
 	APUS_TEST_BROWSER=1 $(GO) test -count=1 -v -run '^TestBrowser' ./internal/browser \
 	  $$(git grep -l '/internal/browser"' -- '*_test.go' | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
+
+gateway: build ## compare what real S3 clients see of a store and through the gateway, in all ways; takes an hour
+	@status=0; for store in apus swift; do for ways in "" "--addressing virtual" "--clients virtual" "--clients virtual --addressing virtual"; do \
+	  for tls in "" --tls; do .ci/gateway-clients --store $$store $$ways $$tls || status=1; done; done; done; exit $$status
 
 bench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
