@@ -18,12 +18,15 @@ const typeXML = "application/xml"
 
 // answer gives a store's answer to the client.
 func (x *exchange) answer(resp *http.Response, from *upstream.Upstream) error {
-	defer resp.Body.Close()
+	defer func() { resp.Body.Close() }() // which may be another by then
 	x.asked = from.Name()
 	n := x.names(from)
 	if x.r.Method == http.MethodGet && x.query.Has("location") && resp.StatusCode == http.StatusOK {
 		x.location()
 		return nil
+	}
+	if err := x.refused(resp); err != nil {
+		return err
 	}
 	x.head(resp, n)
 	if !x.document(resp) || resp.StatusCode < 300 && !n.needed(x.r, x.query) {

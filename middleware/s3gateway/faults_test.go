@@ -241,6 +241,51 @@ func TestNoReadIsLostWhenAStoreDies(t *testing.T) {
 }
 
 // TestHealth tells load balancers when a route has no store.
+// TestAStoreThatDoesNotTakeTheGatewaysKey: it is no fault of the client's, who learns nothing of the key.
+func TestAStoreThatDoesNotTakeTheGatewaysKey(t *testing.T) {
+	far := newStore(t)
+	far.want(200, "PUT", "/photos", "")
+	route := clients + "[[filter.s3gateway.route]]\nbucket = '*'\nupstreams = ['far']\n"
+	for name, table := range map[string]string{
+		"an unknown key": strings.Replace(far.upstream("far"), storeKey, "test:nobody", 1),
+		"a wrong secret": strings.Replace(far.upstream("far"), "secret = \"testing\"", "secret = \"other\"", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, table, route)
+			for _, r := range [][2]string{{"GET", "/photos/a"}, {"PUT", "/photos/a"}, {"GET", "/photos"}} {
+				a := g.do(r[0], r[1], "")
+				if a.status != 503 || a.code != "ServiceUnavailable" {
+					t.Errorf("%s %s: got %v, want 503 ServiceUnavailable", r[0], r[1], a)
+				}
+				for _, theirs := range []string{"test:", "StringToSign", "SignatureProvided"} {
+					if strings.Contains(a.body, theirs) {
+						t.Errorf("%s %s: the client sees %q: %v", r[0], r[1], theirs, a)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestARedirectionIsNotTheClients: nobody has a key for where it leads.
+func TestARedirectionIsNotTheClients(t *testing.T) {
+	far := newStore(t)
+	far.meet(func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Location", "https://photos.s3.elsewhere.test"+r.URL.Path)
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		io.WriteString(w, "<Error><Code>TemporaryRedirect</Code><Endpoint>photos.s3.elsewhere.test</Endpoint></Error>")
+		return true
+	})
+	g := newGateway(t, far.upstream("far"), clients, "[[filter.s3gateway.route]]\nbucket = '*'\nupstreams = ['far']\n")
+	for _, method := range []string{"GET", "PUT", "HEAD"} {
+		a := g.do(method, "/photos/a", map[string]string{"PUT": "body"}[method])
+		if a.status != 502 || a.header.Get("Location") != "" || strings.Contains(a.body, "elsewhere.test") {
+			t.Errorf("%s: got %v, want 502 and no way to the store", method, a)
+		}
+	}
+}
+
 func TestHealth(t *testing.T) {
 	var dead atomic.Bool
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
