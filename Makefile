@@ -41,7 +41,7 @@ programs: ## store and fetch with swift, rclone and curl, those that are install
 	APUS_TEST_PROGRAMS=1 $(GO) test -count=1 -v -run 'TestSwiftClient|TestRclone|TestCurl' ./internal/assembly
 
 sdks: ## store and fetch with the newest SDKs for S3, which are fetched
-	APUS_TEST_PROGRAMS=1 $(GO) test -count=1 -v -timeout 30m -run '^TestSDK' ./internal/assembly
+	APUS_TEST_PROGRAMS=1 $(GO) test -count=1 -v -timeout 30m -run '^TestSDK' ./internal/assembly ./middleware/s3gateway
 
 streaming: ## move gigabytes and look at the memory; takes 5 GiB on the disk and minutes
 	APUS_TEST_STREAMING=1 $(GO) test -count=1 -v -timeout 30m -run TestStreaming ./internal/assembly

@@ -10,9 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -258,5 +260,61 @@ func TestExampleClient(t *testing.T) {
 	cmd.Env = []string{"ENDPOINT=" + g.url, "SECRET=" + secrets[alice], "PATH=" + os.Getenv("PATH"), "no_proxy=*", "HOME=" + t.TempDir()}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestSDKPolars reads a few rows of a file with the reader of Parquet that people use, which asks for ranges. It is fetched, so
+// this is part of make sdks.
+func TestSDKPolars(t *testing.T) {
+	if os.Getenv("APUS_TEST_PROGRAMS") == "" {
+		t.Skip("make sdks runs this")
+	}
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("its library is named for linux/amd64")
+	}
+	dir := t.TempDir()
+	run := func(env []string, name string, args ...string) []byte {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), name, args...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		return out
+	}
+	run(nil, "npm", "install", "--silent", "--no-audit", "--no-fund", "nodejs-polars@0.25.2", "nodejs-polars-linux-x64-gnu@0.25.2")
+	run(nil, "node", "-e", `
+const pl = require("nodejs-polars"), rows = [...Array(300000).keys()];
+pl.DataFrame({id: rows, v: rows.map(Math.sin), s: rows.map((i) => "row " + i)}).writeParquet("t.parquet", {compression: "zstd", rowGroupSize: 20000});`)
+	file, err := os.ReadFile(filepath.Join(dir, "t.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ceph := newStore(t)
+	ceph.want(200, "PUT", "/photos", "")
+	g := startGateway(t, adapted(t, example(t, "first"), "https://ceph.example.net", ceph.server.URL))
+	g.want(200, "PUT", "/photos/t.parquet", string(file))
+	var sent atomic.Int64
+	ceph.meet(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet && r.Header.Get("Range") == "" {
+			t.Error("the file was asked for as a whole")
+		}
+		var from, to int64
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err == nil {
+			sent.Add(to - from + 1)
+		}
+		return false
+	})
+	out := run([]string{"ENDPOINT=" + g.url, "SECRET=" + secrets[alice], "no_proxy=*"}, "node", "-e", example(t, "polars.js"))
+	var rows []struct {
+		ID int    `json:"id"`
+		S  string `json:"s"`
+	}
+	if err := json.Unmarshal(out, &rows); err != nil || len(rows) != 9 || rows[8].ID != 299999 || rows[8].S != "row 299999" {
+		t.Errorf("read %v, %v from %s", rows, err, out)
+	}
+	if n := sent.Load(); n == 0 || n > int64(len(file))/2 {
+		t.Errorf("%d of %d bytes were asked for", n, len(file))
 	}
 }
