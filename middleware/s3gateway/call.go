@@ -61,6 +61,10 @@ func (x *exchange) unanswered(err error) error {
 	}
 	e := s3err.ServiceUnavailable.Say("The store behind this endpoint cannot be reached. Please try again.")
 	switch failed.Kind {
+	case upstream.Canceled:
+		if failed.Started { // who has gone has not sent all
+			return s3err.IncompleteBody.With().Because(err)
+		}
 	case upstream.Credentials:
 		e = s3err.ServiceUnavailable.Say("This endpoint has no credentials for the store at the moment. Please try again.")
 	case upstream.Timeout:
