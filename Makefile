@@ -5,7 +5,7 @@ DATA    ?= /tmp/apus
 FUZZ    ?= 60s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race check fmt vet lint fuzz programs sdks streaming browser gateway bench golden clean
+.PHONY: help run build test race check fmt vet lint fuzz programs sdks streaming gatewaycost browser gateway bench golden clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ sdks: ## store and fetch with the newest SDKs for S3, which are fetched
 
 streaming: ## move gigabytes and look at the memory; takes 5 GiB on the disk and minutes
 	APUS_TEST_STREAMING=1 $(GO) test -count=1 -v -timeout 30m -run TestStreaming ./internal/assembly
+
+gatewaycost: ## measure what the S3 gateway costs beside a bare proxy; takes a minute
+	APUS_TEST_GATEWAYCOST=1 $(GO) test -count=1 -v -run '^TestGatewayCost$$' ./internal/assembly
 
 browser: ## look at pages and scripts in a real browser, which must be installed
 	APUS_TEST_BROWSER=1 $(GO) test -count=1 -v -run '^TestBrowser' ./internal/browser \

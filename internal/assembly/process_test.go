@@ -135,20 +135,25 @@ func (f *first) Write(p []byte) (int, error) {
 // memory is the most that the process has had resident, in bytes.
 func (p *process) memory() int64 {
 	p.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	return mostMemory(p.t, p.cmd.Process.Pid)
+}
+
+func mostMemory(t *testing.T, pid int) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(text)) {
 		if v, ok := strings.CutPrefix(line, "VmHWM:"); ok {
 			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 64)
 			if err != nil {
-				p.t.Fatal(err)
+				t.Fatal(err)
 			}
 			return kib << 10
 		}
 	}
-	p.t.Skip("the kernel does not say how much memory a process has had")
+	t.Skip("the kernel does not say how much memory a process has had")
 	return 0
 }
 

@@ -101,6 +101,45 @@ func FuzzPath(f *testing.F) {
 	})
 }
 
+// BenchmarkSign signs a small request, here and as the SDK does.
+func BenchmarkSign(b *testing.B) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	s := NewSigner("AKID", "secret", "", "us-east-1")
+	request := func() *http.Request {
+		return &http.Request{
+			Method: "GET", Host: "store.example.com", URL: &url.URL{Scheme: "http", Host: "store.example.com", Path: "/photos/a/small/object"},
+			Header: http.Header{
+				"User-Agent": {"aws-sdk"}, "Amz-Sdk-Invocation-Id": {"4d8ab6a3-4d2c-4f36-b9a2-0d9b8c3e6f55"}, "Amz-Sdk-Request": {"attempt=1; max=3"},
+				"X-Amz-Checksum-Mode": {"ENABLED"},
+			},
+		}
+	}
+	b.Run("here", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := s.Sign(request(), EmptyPayload, now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("SDK", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r := request()
+			r.Header.Set("X-Amz-Content-Sha256", EmptyPayload)
+			if err := s.sdk.SignHTTP(b.Context(), s.credentials, r, EmptyPayload, s.service, s.region, now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("no signature", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			request()
+		}
+	})
+}
+
 func BenchmarkVerify(b *testing.B) {
 	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	r := &http.Request{

@@ -2,13 +2,10 @@ package sigv4
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,7 +18,7 @@ type Signer struct {
 	region      string
 	service     string
 	sdk         *v4.Signer
-	keys        *Keys
+	today       atomic.Pointer[day]
 }
 
 // NewSigner returns a signer for S3. The token is that of temporary credentials, otherwise empty.
@@ -31,35 +28,8 @@ func NewSigner(accessKey, secret, token, region string) *Signer {
 		region:      region,
 		service:     "s3",
 		// S3 alone does not have paths escaped twice.
-		sdk:  v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }),
-		keys: NewKeys(4),
+		sdk: v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }),
 	}
-}
-
-// Sign signs a request in its Authorization header, and sets x-amz-date, x-amz-content-sha256 and the token's header. All its headers are
-// signed but those that change on the way. The payload is a SHA-256 in hexadecimal or one of the modes. The path and the query
-// are written anew, as they are signed; values of one parameter are sorted. The chain is for the chunks of a streamed body. It is an error if the query could
-// not be sent as it is meant.
-func (s *Signer) Sign(r *http.Request, payload string, at time.Time) (*Chain, error) {
-	if err := prepare(r); err != nil {
-		return nil, err
-	}
-	if _, err := ParsePayload(payload); err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
-	}
-	r.Header.Set("X-Amz-Content-Sha256", payload)
-	err := s.sdk.SignHTTP(context.Background(), s.credentials, r, payload, s.service, s.region, at)
-	if err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
-	}
-	_, signature, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
-	scope := NewScope(at, s.region, s.service)
-	return &Chain{
-		key:   s.keys.Get(s.credentials.SecretAccessKey, scope),
-		at:    at.UTC().Format(timeFormat),
-		scope: scope.String(),
-		last:  signature,
-	}, nil
 }
 
 // Presign returns a URL that does what the request says, for the time given, with any body. Some x-amz-* headers move to the
@@ -82,30 +52,15 @@ func (s *Signer) Presign(r *http.Request, expires time.Duration, at time.Time) (
 	return link, header, nil
 }
 
-var errTwice = errors.New("sign: the query has a signature already")
-
-// prepare has the request sent as it will be signed. The SDK signs the path as net/url writes it, while a store encodes more
-// characters before it checks; and it leaves parameters out that net/url cannot read.
+// prepare has the request presigned as it will be sent: the SDK signs the path as net/url writes it, and it leaves parameters out
+// that net/url cannot read.
 func prepare(r *http.Request) error {
-	path, err := recode(r.URL.EscapedPath(), true)
-	if err != nil {
-		return fmt.Errorf("sign: %w", err)
+	if err := singleHop(r); err != nil {
+		return err
 	}
-	r.URL.RawPath = path
-	if r.URL.Path, err = url.PathUnescape(path); err != nil {
-		return fmt.Errorf("sign: %w", err)
+	if _, err := recodePath(r); err != nil {
+		return err
 	}
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return fmt.Errorf("sign: %w", err)
-	}
-	for _, name := range []string{"X-Amz-Signature", "X-Amz-Credential", "X-Amz-Algorithm"} {
-		if values.Has(name) {
-			return errTwice
-		}
-	}
-	if slices.ContainsFunc([]string{"Connection", "Te", "Upgrade", "Proxy-Authorization"}, func(h string) bool { return r.Header.Get(h) != "" }) {
-		return errors.New("sign: the request has headers of one connection alone")
-	}
-	return nil
+	_, err := recodeQuery(r.URL.RawQuery)
+	return err
 }

@@ -194,11 +194,11 @@ func (e *entry) cut(value string) string {
 }
 
 // secretParams are the parameters that prove who asks.
-var secretParams = []string{"temp_url_sig", "Signature", "X-Amz-Signature"}
+var secretParams = []string{"temp_url_sig", "Signature", "X-Amz-Signature", "X-Amz-Security-Token"}
 
 // sensitive says whether a query may hold one of them; escapes may hide their names.
 func sensitive(query string) bool {
-	return query != "" && (strings.Contains(query, "sig=") || strings.Contains(query, "Signature=") ||
+	return query != "" && (strings.Contains(query, "sig=") || strings.Contains(query, "Signature=") || strings.Contains(query, "Token=") ||
 		strings.Contains(query, "%") && slices.ContainsFunc(params(query), func(p param) bool { return slices.Contains(secretParams, p.name) }))
 }
 
@@ -248,7 +248,7 @@ func (e *entry) cutQuery(query string) string {
 var secretHeaders = map[string]bool{
 	"X-Auth-Token": true, "X-Storage-Token": true, "Authorization": true,
 	"X-Service-Token": true, "X-Subject-Token": true, "X-Auth-Key": true, "X-Storage-Pass": true, "Cookie": true,
-	"X-Container-Sync-Key": true, "X-Container-Sync-Auth": true,
+	"X-Amz-Security-Token": true, "X-Container-Sync-Key": true, "X-Container-Sync-Auth": true,
 	"X-Account-Meta-Temp-Url-Key": true, "X-Account-Meta-Temp-Url-Key-2": true,
 	"X-Container-Meta-Temp-Url-Key": true, "X-Container-Meta-Temp-Url-Key-2": true,
 }

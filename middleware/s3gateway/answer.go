@@ -20,7 +20,6 @@ const typeXML = "application/xml"
 func (x *exchange) answer(resp *http.Response, from *upstream.Upstream) error {
 	defer func() { resp.Body.Close() }() // which may be another by then
 	x.asked = from.Name()
-	n := x.names(from)
 	if x.r.Method == http.MethodGet && x.query.Has("location") && resp.StatusCode == http.StatusOK {
 		x.location()
 		return nil
@@ -28,14 +27,16 @@ func (x *exchange) answer(resp *http.Response, from *upstream.Upstream) error {
 	if err := x.refused(resp); err != nil {
 		return err
 	}
-	x.head(resp, n)
+	x.head(resp, from)
 	resp.Body = x.keepRead(resp, from)
-	if !x.document(resp) || resp.StatusCode < 300 && !n.needed(x.r, x.query) {
-		x.begin(resp.StatusCode)
-		x.stream(resp)
-		return nil
+	if x.document(resp) {
+		if n := x.names(from); resp.StatusCode >= 300 || n.needed(x.r, x.query) {
+			return x.rewritten(resp, n)
+		}
 	}
-	return x.rewritten(resp, n)
+	x.begin(resp.StatusCode)
+	x.stream(resp)
+	return nil
 }
 
 // names are those of the request's bucket at a store.
@@ -57,7 +58,7 @@ var notPassed = map[string]bool{
 }
 
 // head copies the head of an answer.
-func (x *exchange) head(resp *http.Response, n names) {
+func (x *exchange) head(resp *http.Response, from *upstream.Upstream) {
 	h := x.w.Header()
 	for name, values := range resp.Header {
 		switch {
@@ -72,7 +73,7 @@ func (x *exchange) head(resp *http.Response, n names) {
 		}
 	}
 	if location := h.Get("Location"); location != "" {
-		if text, ok := n.location(location); ok {
+		if text, ok := x.names(from).location(location); ok {
 			h.Set("Location", text)
 		}
 	}

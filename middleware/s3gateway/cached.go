@@ -209,7 +209,7 @@ func (x *exchange) fromEntry(e *readcache.Entry, said http.Header, part ranges.S
 	h.Set("Content-Length", strconv.FormatInt(all.Len(), 10))
 	x.asked = from.Name()
 	x.state.Log.AddInfo("s3gateway:cache=hit")
-	x.head(&http.Response{Header: h}, x.names(from))
+	x.head(&http.Response{Header: h}, from)
 	x.begin(status)
 	x.counts.cacheHits.Inc()
 	// The body knows how to get to the connection without coming through here.

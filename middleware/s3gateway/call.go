@@ -18,7 +18,7 @@ func (x *exchange) call() (upstream.Call, error) {
 	payload := x.payload
 	c := upstream.Call{
 		Method: x.r.Method, Bucket: x.way.route.Bucket(x.target.Bucket), Key: x.target.Key, Query: x.caller.Query,
-		Header: x.r.Header.Clone(), Length: payload.Length, SHA256: payload.SHA256, Checksum: payload.Checksum,
+		Header: x.r.Header, Length: payload.Length, SHA256: payload.SHA256, Checksum: payload.Checksum,
 		Token: x.caller.Token, Identity: x.caller.Identity.Name, ClientBucket: x.target.Bucket, Expires: x.caller.Expires,
 	}
 	if payload.Length != 0 {
@@ -79,6 +79,7 @@ func (x *exchange) unanswered(err error) error {
 // ends. The connection cannot be used again.
 func (x *exchange) abandonBody() {
 	x.w.Header().Set("Connection", "close")
-	// Where there is no deadline to set, reading has ended or ends by itself.
-	_ = http.NewResponseController(x.w).SetReadDeadline(x.clock.Now())
+	if x.body != nil {
+		x.body.abandon()
+	}
 }

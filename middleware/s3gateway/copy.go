@@ -32,6 +32,7 @@ func (x *exchange) copy(from gate.Source) error {
 			return err
 		}
 	}
+	c.Header = c.Header.Clone()
 	delete(c.Header, "X-Amz-Rename-Source")
 	c.Header.Set("X-Amz-Copy-Source", from.Header(source.route.Bucket(from.Bucket)))
 	resp, store, err := x.send(c)

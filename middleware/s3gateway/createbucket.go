@@ -52,6 +52,7 @@ func (x *exchange) createBucket(c upstream.Call) (upstream.Call, error) {
 		return c, s3err.InternalError.With().Because(err)
 	}
 	c.Body, c.Length, c.SHA256, c.Checksum = &changed, int64(changed.Len()), "", ""
+	c.Header = c.Header.Clone()
 	c.Header.Del("Content-Md5")
 	for name := range c.Header {
 		if strings.HasPrefix(name, "X-Amz-Checksum-") || name == "X-Amz-Sdk-Checksum-Algorithm" {

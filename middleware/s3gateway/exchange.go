@@ -27,6 +27,7 @@ type exchange struct {
 	caller  *gate.Caller
 	way     *way
 	payload gate.Payload // what the client sends, once somebody has asked for it
+	body    *clientBody  // the same, as it comes; nil if it sends none
 
 	reading reading // what the read cache is to do
 
@@ -44,7 +45,10 @@ func (f *filter) handle(w http.ResponseWriter, r *http.Request) bool {
 	if !f.routes.Names(target.Bucket) && !listsBuckets(r, target) || !f.meant(r) {
 		return false
 	}
-	x := &exchange{filter: f, w: w, r: r, state: request.From(r.Context()), target: target, started: f.clock.Now()}
+	x := &exchange{filter: f, w: w, state: request.From(r.Context()), target: target, started: f.clock.Now()}
+	if x.r, x.body = f.bounded(w, r); x.body != nil {
+		defer x.body.leave()
+	}
 	x.identify()
 	if err == nil {
 		defer x.forget()
@@ -52,6 +56,9 @@ func (f *filter) handle(w http.ResponseWriter, r *http.Request) bool {
 	}
 	if errors.Is(err, errNotOurs) {
 		delete(w.Header(), requestID)
+		if x.body != nil {
+			x.body.release()
+		}
 		return false
 	}
 	if err != nil {

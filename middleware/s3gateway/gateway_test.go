@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
 
 	"github.com/apus-storage/apus/internal/assembly"
 	"github.com/apus-storage/apus/internal/clock"
@@ -24,6 +25,8 @@ import (
 	"github.com/apus-storage/apus/middleware/s3gateway"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The user of a store, who is not known at the gateway, and the gateway's clients.
 const (

@@ -2,6 +2,7 @@ package s3gateway
 
 import (
 	"strconv"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -11,11 +12,52 @@ type counts struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	cacheCounts
+
+	mu     sync.RWMutex // guards places
+	places map[place]*counted
+}
+
+// A place is where requests have gone: what labels say of them. There are as many as there are series in the metrics.
+type place struct {
+	route, identity, upstream, method string
+	status                            int
+}
+
+// counted is what is kept of a place.
+type counted struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
+	info     []string // for the access log
+}
+
+// of returns what is kept of a place: looking its series up costs more than counting.
+func (c *counts) of(p place) *counted {
+	c.mu.RLock()
+	found := c.places[p]
+	c.mu.RUnlock()
+	if found != nil {
+		return found
+	}
+	made := &counted{
+		requests: c.requests.WithLabelValues(p.route, p.identity, p.upstream, p.method, strconv.Itoa(p.status)),
+		seconds:  c.seconds.WithLabelValues(p.route, p.identity, p.upstream),
+	}
+	if p.identity != "" {
+		made.info = append(made.info, "s3gateway:identity="+p.identity)
+	}
+	if p.upstream != "" {
+		made.info = append(made.info, "s3gateway:upstream="+p.upstream)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.places[p] = made
+	return made
 }
 
 func newCounts(r prometheus.Registerer) *counts {
 	labels := []string{"route", "identity", "upstream"}
 	c := &counts{
+		places: make(map[place]*counted),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apus_s3gateway_requests_total", Help: "Requests that the gateway has answered, by route, identity, store, method and status.",
 		}, append(labels, "method", "status")),
@@ -33,22 +75,20 @@ var methods = map[string]bool{"GET": true, "HEAD": true, "PUT": true, "POST": tr
 
 // note counts the request and says in the access log where it went. It is called once, at the end.
 func (x *exchange) note() {
-	route, identity, method := "", "", x.r.Method
+	p := place{upstream: x.asked, method: x.r.Method, status: x.status}
 	if x.way != nil {
-		route = x.way.route.Name
+		p.route = x.way.route.Name
 	}
 	if x.caller != nil {
-		identity = x.caller.Identity.Name
+		p.identity = x.caller.Identity.Name
 	}
-	if !methods[method] {
-		method = "other"
+	if !methods[p.method] {
+		p.method = "other"
 	}
-	x.counts.requests.WithLabelValues(route, identity, x.asked, method, strconv.Itoa(x.status)).Inc()
-	x.counts.seconds.WithLabelValues(route, identity, x.asked).Observe(x.clock.Now().Sub(x.started).Seconds())
-	if identity != "" {
-		x.state.Log.AddInfo("s3gateway:identity=" + identity)
-	}
-	if x.asked != "" {
-		x.state.Log.AddInfo("s3gateway:upstream=" + x.asked)
+	c := x.counts.of(p)
+	c.requests.Inc()
+	c.seconds.Observe(x.clock.Now().Sub(x.started).Seconds())
+	for _, fact := range c.info {
+		x.state.Log.AddInfo(fact)
 	}
 }

@@ -81,7 +81,13 @@ func (n names) edit(at []string, text string) (string, bool) {
 	case "Region":
 		return n.region, at[0] == "Error"
 	}
-	return "", false
+	return "", at[0] == "Error" && slices.Contains(ownElements, last)
+}
+
+// ownElements are the elements of an error in which stores repeat how the request was signed: with the gateway's key and token,
+// which are none of the client's business.
+var ownElements = []string{
+	"Token-0", "AWSAccessKeyId", "SignatureProvided", "StringToSign", "StringToSignBytes", "CanonicalRequest", "CanonicalRequestBytes",
 }
 
 // location changes a URL, or a path, that the store gives to something in the bucket.

@@ -36,7 +36,11 @@
 //   - Nothing is sent to a store before the signature was found right and the request is allowed.
 //   - No body is held: what was found wrong at its end leaves the store with a part of a request, which it does not keep.
 //   - An answer that breaks off at the store breaks off at the client.
-//   - Secrets are in no log, error, metric, or /info.
+//   - Secrets are in no log, error, metric, or /info. A presigned URL's signature is cut short in the access log.
+//   - A client that is slow holds nothing for long: client_timeout here for each piece of a body, client_timeout of [DEFAULT] for a
+//     head, between requests (keepalive_timeout), and for an answer that it does not take. With it goes the request at the
+//     store, which is bounded by connect_timeout, response_timeout and stall_timeout of its own.
+//   - What a client sends is read by nobody any more once its request has been answered.
 //
 // # Metrics
 //
@@ -88,7 +92,7 @@ var Filter = With(nil)
 // name. Programs outside of this module have it by package embed.
 func With(functions map[string]callable.Functions) *middleware.Definition {
 	return middleware.Define("s3gateway", Config{
-		Region: "us-east-1", ClockSkew: config.Seconds(900), HealthPath: "/healthz", UnhealthyStatus: 450,
+		Region: "us-east-1", ClockSkew: config.Seconds(900), ClientTimeout: config.Seconds(60), HealthPath: "/healthz", UnhealthyStatus: 450,
 	}, func(host middleware.Host, c Config) (middleware.Instance, error) { return build(host, c, functions) }).
 		After("gatekeeper", "proxy_logging").
 		Before("s3api", "s3token", "authtoken", "tempauth", "keystoneauth", "copy", "slo", "dlo", "versioned_writes", "symlink", "formpost")
@@ -102,6 +106,9 @@ type Config struct {
 	StorageDomain config.List `toml:"storage_domain"`
 	// How far the clock of a client may be off.
 	ClockSkew config.Duration `toml:"allowable_clock_skew"`
+	// How long a client may send nothing of a body that it has announced. Its request at the store is given up then. How long
+	// it may take nothing of an answer, and how long it may take for the head of a request, is client_timeout of [DEFAULT].
+	ClientTimeout config.Duration `toml:"client_timeout"`
 	// Where load balancers ask how the stores are. Empty for nowhere.
 	HealthPath string `toml:"health_path"`
 	// What they are answered when a route has no store that is healthy.
@@ -127,6 +134,7 @@ func (c *Config) Validate() error {
 	}{
 		{c.Region != "", "region", "must be a name"},
 		{c.ClockSkew.Duration > 0, "allowable_clock_skew", "must be above 0"},
+		{c.ClientTimeout.Duration > 0, "client_timeout", "must be above 0"},
 		{c.HealthPath == "" || c.HealthPath[0] == '/' && len(c.HealthPath) > 1, "health_path", "must be a path such as /healthz"},
 		{c.UnhealthyStatus >= 400 && c.UnhealthyStatus < 600, "unhealthy_status", "must be from 400 to 599"},
 		{len(c.Routes) > 0, "route", "there is none, so the gateway would lead nowhere; write [[filter.s3gateway.route]]"},

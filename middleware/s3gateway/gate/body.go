@@ -61,6 +61,8 @@ func (c *Caller) Body(r *http.Request) (Payload, error) {
 		}
 	case len(r.Header["X-Amz-Trailer"]) > 0 || chunkedCoding(r.Header):
 		return Payload{}, s3err.InvalidRequest.Say("x-amz-content-sha256 does not say that the body is in chunks of aws-chunked.")
+	case p.Length == 0 && c.payload.String() == sigv4.EmptyPayload:
+		p.SHA256 = sigv4.EmptyPayload
 	default:
 		if check := c.payload.Check(); check != nil {
 			p.SHA256 = c.payload.String()
@@ -70,22 +72,33 @@ func (c *Caller) Body(r *http.Request) (Payload, error) {
 	if err := checkAlgorithm(r.Header, p.Checksum); err != nil {
 		return Payload{}, err
 	}
-	if len(checks) > 0 {
-		p.Reader = checked.NewReader(p.Reader, checks...)
-	}
-	p.watch = &watch{Reader: p.Reader}
-	p.Reader = p.watch
-	if p.Length == 0 {
-		// There is nothing to wait for, and whoever sends no body never reads it to its end.
-		if _, err := io.Copy(io.Discard, p.Reader); err != nil {
+	if p.Reader != http.NoBody || len(checks) > 0 { // something can be wrong with it
+		if err := p.check(checks); err != nil {
 			return Payload{}, err
 		}
-		p.Reader, p.watch = http.NoBody, nil
 	}
 	if c.Operation.Deletes && (c.Identity.Limited() || c.Identity.functions.Authorize != nil) {
 		return c.checkDeletes(r.Context(), p)
 	}
 	return p, nil
+}
+
+// check has the body checked as it is read.
+func (p *Payload) check(checks []checked.Check) error {
+	if len(checks) > 0 {
+		p.Reader = checked.NewReader(p.Reader, checks...)
+	}
+	p.watch = &watch{Reader: p.Reader}
+	p.Reader = p.watch
+	if p.Length != 0 {
+		return nil
+	}
+	// There is nothing to wait for, and whoever sends no body never reads it to its end.
+	if _, err := io.Copy(io.Discard, p.Reader); err != nil {
+		return err
+	}
+	p.Reader, p.watch = http.NoBody, nil
+	return nil
 }
 
 // decode takes the body out of its chunks.

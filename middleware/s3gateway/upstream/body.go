@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -104,6 +105,8 @@ type receiving struct {
 	name   string
 	finish func(broken bool)
 	once   sync.Once
+
+	stalled atomic.Bool // it was cut because nothing came
 }
 
 func (r *receiving) Read(p []byte) (int, error) {
@@ -115,6 +118,9 @@ func (r *receiving) Read(p []byte) (int, error) {
 	case err == io.EOF:
 		r.end(false)
 	default:
+		if r.stalled.Load() {
+			err = errStall
+		}
 		if cause := context.Cause(r.ctx); cause != nil {
 			err = cause
 		}
@@ -123,6 +129,12 @@ func (r *receiving) Read(p []byte) (int, error) {
 		err = &Error{Upstream: r.name, Kind: kind, Sent: true, Started: true, Err: err}
 	}
 	return n, err
+}
+
+// cut ends a Read that waits.
+func (r *receiving) cut(error) {
+	r.stalled.Store(true)
+	r.body.Close() // whoever waits hears of it
 }
 
 func (r *receiving) end(broken bool) {

@@ -123,6 +123,12 @@ func (c *Config) SetDefaults() {
 	}
 }
 
+// String names the store's address, and no secret.
+func (c Config) String() string { return "store at " + c.Endpoint }
+
+// GoString is String, so that no verb prints a secret.
+func (c Config) GoString() string { return c.String() }
+
 // Validate says what is wrong with a store's table.
 func (c *Config) Validate() error {
 	for _, check := range []func() error{c.validateAddress, c.validateCredentials, c.validatePayload, c.validateTransport, c.validateHealth} {

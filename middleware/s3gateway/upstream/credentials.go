@@ -80,6 +80,7 @@ func (c *Config) apiKey() secretConfig {
 // openSource makes the source that the configuration names.
 func (u *Upstream) openSource(deps Deps) (source, error) {
 	c := u.config
+	u.asks = c.Credentials == fromAPIKey || c.Credentials == fromCallable
 	switch c.Credentials {
 	case fromStatic:
 		return pairSource(c.KeyPair, deps)

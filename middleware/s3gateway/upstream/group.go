@@ -67,8 +67,12 @@ func (g *Group) Secondary() *Group { return &Group{policy: Failover, all: g.all[
 func (g *Group) Healthy() bool { return slices.ContainsFunc(g.all, (*Upstream).Healthy) }
 
 // Order returns the upstreams in the order in which a call should try them: healthy ones, then those that have asked for fewer
-// requests, then, as the last resort, those that seem to be down. A mirror's writes have its first upstream alone.
+// requests, then, as the last resort, those that seem to be down. A mirror's writes have its first upstream alone. Nobody may
+// change what is returned.
 func (g *Group) Order(c Call) []*Upstream {
+	if len(g.all) == 1 {
+		return g.all
+	}
 	order := slices.Clone(g.all)
 	switch {
 	case g.policy == RoundRobin:
@@ -76,9 +80,6 @@ func (g *Group) Order(c Call) []*Upstream {
 		order = append(order[at:], order[:at]...)
 	case g.policy == Mirror && !reads(c.Method):
 		return order[:1]
-	}
-	if len(order) == 1 {
-		return order
 	}
 	rank := make(map[*Upstream]int, len(order))
 	for _, u := range order {
@@ -110,8 +111,9 @@ func (g *Group) Do(ctx context.Context, c Call) (*http.Response, *Upstream, erro
 	once := c.Body
 	for i, u := range order {
 		last := i == len(order)-1
-		guard := &noted{Reader: once}
+		var guard *noted
 		if once != nil {
+			guard = &noted{Reader: once}
 			c.Body = guard
 		}
 		resp, err := u.Send(ctx, c)
@@ -137,7 +139,7 @@ func staleConnection(c Call, err error) bool {
 
 // another says whether a call may go to another upstream after this.
 func (g *Group) another(c Call, body *noted, resp *http.Response, err error) bool {
-	if body.read.Load() {
+	if body != nil && body.read.Load() {
 		return false
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"github.com/apus-storage/apus/internal/awschunked"
@@ -21,15 +22,20 @@ var dropped = map[string]bool{
 	"X-Amz-Date": true, "X-Amz-Content-Sha256": true, "X-Amz-Security-Token": true, "X-Amz-Decoded-Content-Length": true, "X-Amz-Trailer": true,
 	"X-Amz-Algorithm": true, "X-Amz-Credential": true, "X-Amz-Signedheaders": true, "X-Amz-Signature": true, "X-Amz-Expires": true,
 	"X-Amz-Region-Set": true, "Ibm-Service-Instance-Id": true,
+	"X-Amz-Expected-Bucket-Owner": true, // an account at the store, which the client does not know
 }
 
-// clean returns the headers of a request without those that are the client's connection's or the gateway's matter.
+// clean returns the headers of a request without those that are the client's connection's or the gateway's matter. The map is
+// a new one; its lines are the request's own, which nobody changes.
 func clean(from http.Header) http.Header {
 	to := make(http.Header, len(from)+8)
 	for name, values := range from {
 		name = textproto.CanonicalMIMEHeaderKey(name)
 		if !dropped[name] && !strings.HasPrefix(name, "X-Forwarded-") && !ambiguous(name) {
-			to[name] = append(to[name], values...)
+			if before := to[name]; before != nil { // in another case of letters
+				values = slices.Concat(before, values)
+			}
+			to[name] = values
 		}
 	}
 	dropNamed(to, from["Connection"])

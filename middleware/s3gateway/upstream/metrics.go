@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,6 +51,8 @@ func register[C prometheus.Collector](r prometheus.Registerer, c C) (C, error) {
 	return c, err
 }
 
+var classes = []string{"1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx"}
+
 var methods = []string{"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"}
 
 // observe counts a request. What clients make up does not become a label.
@@ -61,7 +62,7 @@ func (m *metrics) observe(name, method string, resp *http.Response, err error, t
 	}
 	class := "refused" // by the gateway
 	if resp != nil {
-		class = strconv.Itoa(resp.StatusCode/100) + "xx"
+		class = classes[min(max(resp.StatusCode/100, 1), len(classes))-1]
 	} else if e, ok := errors.AsType[*Error](err); ok {
 		class = string(e.Kind)
 	}

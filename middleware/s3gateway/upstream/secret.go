@@ -43,6 +43,12 @@ func (k KeyPair) keyless() bool {
 	return k.AccessKey == "" && k.secret().ways() == 0 && k.SessionToken == ""
 }
 
+// String names the access key, and no secret.
+func (k KeyPair) String() string { return "key pair of access key " + k.AccessKey }
+
+// GoString is String, so that no verb prints the secret.
+func (k KeyPair) GoString() string { return k.String() }
+
 // validate is not Validate: the table of a store has a key pair embedded, which need not be there.
 func (k KeyPair) validate(within string) error {
 	if k.Unsigned && k.keyless() {

@@ -72,7 +72,7 @@ func (u *Upstream) send(ctx context.Context, c Call) (*http.Response, error) {
 	if c.Scope != nil {
 		*c.Scope = k.scope()
 	}
-	r, body, err := u.request(ctx, c, k)
+	r, body, err := u.request(c, k)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +97,12 @@ func (u *Upstream) keysOf(ctx context.Context, c Call) (keys, error) {
 	if c.Unsigned {
 		return keys{unsigned: true}, nil
 	}
-	limited, stop := context.WithTimeout(ctx, credentialsTime)
-	defer stop()
+	limited := ctx
+	if u.asks {
+		var stop context.CancelFunc
+		limited, stop = context.WithTimeout(ctx, credentialsTime)
+		defer stop()
+	}
 	k, err := u.source(limited, c)
 	if err == nil {
 		return k, nil
@@ -139,7 +143,7 @@ func (u *Upstream) enter(ctx context.Context) (func(), error) {
 }
 
 // request makes the signed request, without a context yet.
-func (u *Upstream) request(ctx context.Context, c Call, k keys) (*http.Request, *sending, error) {
+func (u *Upstream) request(c Call, k keys) (*http.Request, *sending, error) {
 	at, err := u.address(c)
 	if err != nil {
 		return nil, nil, err
@@ -154,10 +158,10 @@ func (u *Upstream) request(ctx context.Context, c Call, k keys) (*http.Request, 
 	if err != nil {
 		return nil, nil, err
 	}
-	r := (&http.Request{
+	r := &http.Request{
 		Method: c.Method, URL: at, Host: at.Host, Header: h, ContentLength: f.length(c.Length),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(ctx)
+	}
 	chain, err := u.sign(r, c, k, f)
 	if err != nil {
 		return nil, nil, err
@@ -220,33 +224,21 @@ func unsignable(err error) error {
 
 // roundTrip sends the request. The ticket learns what is to be thought of the store; free is called when all is over.
 func (u *Upstream) roundTrip(asker context.Context, r *http.Request, body *sending, t ticket, free func()) (*http.Response, error) {
-	ctx, cancel := context.WithCancelCause(asker)
-	var sent, stale atomic.Bool
-	trace := &httptrace.ClientTrace{
-		GetConn: func(string) { sent.Store(false) },
-		GotConn: func(i httptrace.GotConnInfo) {
-			stale.Store(i.Reused)
-			if body != nil {
-				body.use(i.Conn)
-			}
-		},
-		WroteHeaders: func() { sent.Store(true) },
-	}
+	ctx, cancel := asker, func(error) {} // with nothing to send, an answer that stalls is ended by closing it
 	if body != nil {
+		ctx, cancel = context.WithCancelCause(asker)
 		body.ctx = ctx
 		body.stall = &stall{after: u.config.StallTimeout.Duration, cancel: cancel}
-		trace.Wait100Continue = func() { body.waiting = time.Now() }
-		trace.Got100Continue = func() { body.asked.Store(true) }
-		trace.WroteRequest = func(httptrace.WroteRequestInfo) { body.stall.stop() } // from here on it is the answer's time
 	}
-	resp, err := u.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(ctx, trace)))
+	seen := follow(body)
+	resp, err := u.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(ctx, &seen.trace)))
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
 		cancel(nil)
 		free()
-		return nil, u.failed(asker, &Error{Upstream: u.name, Sent: sent.Load(), Err: err, stale: stale.Load()}, body, t)
+		return nil, u.failed(asker, &Error{Upstream: u.name, Sent: seen.sent.Load(), Err: err, stale: seen.stale.Load()}, body, t)
 	}
 	cleanResponse(resp.Header)
 	decided := judge(resp.StatusCode) == bad || t.probe // whom others wait for
@@ -259,7 +251,7 @@ func (u *Upstream) roundTrip(asker context.Context, r *http.Request, body *sendi
 	if body != nil && resp.StatusCode >= http.StatusMultipleChoices {
 		body.detach() // nobody needs it any more, if it has not begun
 	}
-	resp.Body = &receiving{
+	answer := &receiving{
 		body: resp.Body, stall: stall{after: u.config.StallTimeout.Duration, cancel: cancel}, ctx: ctx, asker: asker, name: u.name,
 		finish: func(broken bool) {
 			if body != nil {
@@ -275,7 +267,37 @@ func (u *Upstream) roundTrip(asker context.Context, r *http.Request, body *sendi
 			}
 		},
 	}
+	if body == nil {
+		answer.stall.cancel = answer.cut
+	}
+	resp.Body = answer
 	return resp, nil
+}
+
+// A following is what the transport has told of a request.
+type following struct {
+	sent, stale atomic.Bool // the head went out; over a connection that had been idle
+	trace       httptrace.ClientTrace
+}
+
+func follow(body *sending) *following {
+	f := new(following)
+	f.trace = httptrace.ClientTrace{
+		GetConn:      func(string) { f.sent.Store(false) },
+		GotConn:      func(i httptrace.GotConnInfo) { f.stale.Store(i.Reused) },
+		WroteHeaders: func() { f.sent.Store(true) },
+	}
+	if body == nil {
+		return f
+	}
+	f.trace.GotConn = func(i httptrace.GotConnInfo) {
+		f.stale.Store(i.Reused)
+		body.use(i.Conn)
+	}
+	f.trace.Wait100Continue = func() { body.waiting = time.Now() }
+	f.trace.Got100Continue = func() { body.asked.Store(true) }
+	f.trace.WroteRequest = func(httptrace.WroteRequestInfo) { body.stall.stop() } // from here on it is the answer's time
+	return f
 }
 
 // failed completes the error of a request that got no answer.

@@ -73,6 +73,7 @@ type Upstream struct {
 	metrics  *metrics
 
 	source    source
+	asks      bool // the source asks somebody, and may have to wait
 	signers   signers
 	bearers   bearers
 	transport *http.Transport
