@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,6 +145,30 @@ func TestErrorsAreDocuments(t *testing.T) {
 	}
 	if r := b.do("HEAD", "/bucket/no%20key"); r.Code != 404 || r.Body != "" {
 		t.Errorf("HEAD: got %d %q, want 404 and no body", r.Code, r.Body)
+	}
+}
+
+// AWS does not refuse metadata whose name is no token: it ignores it, but for brackets that open.
+func TestMetadataWithOddNamesIsIgnored(t *testing.T) {
+	b := newBench(t, "")
+	b.On("PUT /v1/AUTH_test/bucket/key", middlewaretest.Answer{Code: 201, Header: map[string]string{"Etag": etag}})
+	var options []middlewaretest.Option
+	for _, c := range "!\"#$%&'()*+./<=>?@[\\]^`{|}~" {
+		options = append(options, func(r *http.Request) { r.Header["X-Amz-Meta-"+string(c)] = []string{"v"} })
+	}
+	options = append(options, middlewaretest.Header("X-Amz-Meta-A_b", "v"), func(r *http.Request) { r.Header["X-Amz-Meta-A=5Fc"] = []string{"v"} })
+	if r := b.do("PUT", "/bucket/key", options...); r.Code != 200 {
+		t.Fatalf("got %d %s", r.Code, r.Body)
+	}
+	var got []string
+	for key := range b.Last().Header {
+		if name, ok := strings.CutPrefix(key, "X-Object-Meta-"); ok {
+			got = append(got, name)
+		}
+	}
+	slices.Sort(got)
+	if want := strings.Split("! # $ % & ' ( * + . A=5Fb ^ ` | ~", " "); !slices.Equal(got, want) {
+		t.Errorf("stored %q, want %q", got, want)
 	}
 }
 
