@@ -148,6 +148,17 @@ func TestErrorsAreDocuments(t *testing.T) {
 	}
 }
 
+// AWS names the upload in the resource's place.
+func TestAnUploadThatIsNotThereIsNamedAlone(t *testing.T) {
+	b := newBench(t, "")
+	b.On("HEAD /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 204})
+	r := b.do("DELETE", "/bucket/key?uploadId="+testUpload)
+	b.want(r, 404, "NoSuchUpload")
+	if !strings.Contains(r.Body, "<UploadId>"+testUpload+"</UploadId>") || strings.Contains(r.Body, "bucket") {
+		t.Errorf("got %s", r.Body)
+	}
+}
+
 // Swift sends a length of 0 with 304, whatever the object's is. net/http sends this name as it is, and drops the usual one.
 func TestNotModifiedHasALength(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD"} {
