@@ -97,7 +97,7 @@ func (s *Server) describe(c *call, info *store.Info) {
 	for _, item := range info.Metadata {
 		if s.isShown(item.Key) {
 			set(http.CanonicalHeaderKey(item.Key), item.Value)
-			unusual = unusual || strings.IndexByte(item.Key, '=') >= 0
+			unusual = unusual || headname.Odd(item.Key)
 		}
 	}
 	if unusual {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"strings"
 	"sync/atomic"
 )
 
@@ -14,9 +13,11 @@ type Conn struct {
 	in, out Swapper
 	remote  string
 
-	begins  atomic.Bool // a request is next
-	swapped atomic.Bool // in the last request's names
-	sends   atomic.Bool // the answer that is next has such names
+	begins atomic.Bool // a request is next
+	// seen are the names of the last request, if there have been such as are restored; nil if not.
+	seen atomic.Pointer[[]original]
+	// sends are such names of the answer that is next; nil if it has none.
+	sends atomic.Pointer[[]string]
 }
 
 // NewConn makes one for a connection from remote, as it is in http.Request.RemoteAddr.
@@ -28,19 +29,23 @@ func (c *Conn) Begin() { c.begins.Store(true) }
 // Received changes what has been read of the connection.
 func (c *Conn) Received(p []byte) {
 	if len(p) > 0 && c.begins.CompareAndSwap(true, false) {
-		c.swapped.Store(false)
+		c.seen.Store(nil)
 		c.in.BeginRead(false)
 	}
+	if c.in.at == outside {
+		return
+	}
 	c.in.Swap(p)
-	if c.in.swapped {
-		c.swapped.Store(true)
+	if c.in.swapped && c.in.at == outside {
+		seen := c.in.seen
+		c.seen.Store(&seen)
 	}
 }
 
 // Write writes to w what net/http writes to the connection.
 func (c *Conn) Write(w io.Writer, p []byte) (int, error) {
-	if c.sends.CompareAndSwap(true, false) {
-		c.out.BeginWrite()
+	if names := c.sends.Swap(nil); names != nil {
+		c.out.BeginWrite(*names)
 	}
 	if c.out.at == outside {
 		return w.Write(p)
@@ -72,30 +77,28 @@ func of(r *http.Request) *Conn {
 	return nil
 }
 
-// Received gives the names of a request's headers their equals signs back, if its connection has taken them away.
+// Received gives the names of a request's headers back what they were, if its connection has changed them.
 func Received(r *http.Request) {
-	if c := of(r); c != nil && c.swapped.Load() {
-		Restore(r.Header)
+	c := of(r)
+	if c == nil {
+		return
+	}
+	if seen := c.seen.Load(); seen != nil {
+		restore(r.Header, *seen, 0)
 	}
 }
 
 // Send lets the answer to r have h's names as they are. It is called when they are known, before they are written, and
 // changes h if the connection will change it back.
 func Send(r *http.Request, h http.Header) {
-	var c *Conn
-	for key, values := range h {
-		if strings.IndexByte(key, sign) < 0 {
+	for key := range h {
+		if !Odd(key) {
 			continue
 		}
-		if c == nil {
-			if c = of(r); c == nil {
-				return
-			}
+		if c := of(r); c != nil {
+			names := bars(h)
+			c.sends.Store(&names)
 		}
-		delete(h, key)
-		h[strings.ReplaceAll(key, string(sign), string(bar))] = values
-	}
-	if c != nil {
-		c.sends.Store(true)
+		return
 	}
 }

@@ -1,41 +1,93 @@
-// Package headname carries header names with an equals sign over connections whose HTTP is net/http's.
+// Package headname carries header names that are no tokens over connections whose HTTP is net/http's.
 //
-// OpenStack Swift's s3api stores the metadata a_b of S3 as X-Object-Meta-A=5Fb, and sends it like that between its servers.
-// An equals sign is none of the characters that a name may have (RFC 9110 5.1), and net/http refuses a head with such a
-// name, or leaves the name out. So the bytes of a head are changed between the connection and net/http: in names, '=' is '|'
-// there, which a name may have. [Swapper] does that, [Restore] undoes it in what net/http has read, and [Conn] is both
-// for a server's connection, whose handlers call [Send] for what they answer.
+// A name may have some punctuation, and none of "(),/;<=>?@[\]{} (RFC 9110 5.1); net/http refuses a head with such a name, or
+// leaves the name out. OpenStack Swift takes them all, and its s3api stores the metadata a_b of S3 as X-Object-Meta-A=5Fb. So
+// the bytes of a head are changed between the connection and net/http: in names, these characters are '|' there, which a
+// name may have. A [Swapper] does that and remembers what the names were; [Swapper.Restore] gives them back to what
+// net/http has read. [Conn] is both for a server's connection, whose handlers call [Send] for what they answer.
+//
+// What is no character of a name in Swift either stays what it is, and is refused: white space, above all, and what is not
+// ASCII. A name that has been restored is none that net/http, or anybody who looks for a name that means something, could
+// take for another: what it has in place of its bars says so, and it is spelled as others are.
 //
 // A head is as long before as after, so nothing is kept back or moved. Bodies are not touched: a Swapper finds the end of a
 // head where net/http finds it.
-//
-// In a head that has names with an equals sign, names with a bar would become some too; others keep their bars.
 package headname
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/apus-storage/apus/internal/meta"
 )
 
-const (
-	sign = '=' // what names have on the wire
-	bar  = '|' // what net/http sees instead
-)
+// delimiters are what is carried besides the characters of a token. A colon ends a name.
+const delimiters = "\"(),/;<=>?@[\\]{}"
 
-// A Swapper replaces a byte in the names of one message's head, as the head passes in pieces of any size. The zero value
+// bar is what net/http sees instead.
+const bar = '|'
+
+// isDelimiter is delimiters by their bytes.
+var isDelimiter = func() (t [256]bool) {
+	for _, c := range []byte(delimiters) {
+		t[c] = true
+	}
+	return t
+}()
+
+// Odd says whether a name has characters which only this package carries.
+func Odd(name string) bool {
+	for i := range len(name) {
+		if isDelimiter[name[i]] {
+			return true
+		}
+	}
+	return false
+}
+
+// IsDelimiter says whether c is such a character.
+func IsDelimiter(c byte) bool { return isDelimiter[c] }
+
+func isToken(name string) bool {
+	for _, c := range []byte(name) {
+		if c <= ' ' || c >= 0x7f || c == ':' || isDelimiter[c] {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// A Swapper changes bytes in the names of one message's head, as the head passes in pieces of any size. The zero value
 // lets everything pass until the first Begin.
 type Swapper struct {
 	at       place
 	response bool
 	interim  bool // the head is one of those that come before an answer's
 	swapped  bool
-	from, to byte
 	code     [3]byte  // an answer's status
 	digits   int      // how many of the code have been read
 	tail     [11]byte // the end of a request line
+
+	// Of a message that is read.
+	heads    int        // how many heads have ended
+	restored int        // how many net/http has read
+	partial  []byte     // what there is of the name that is passing
+	seen     []original // the names that are not what they were, and all others with bars
+
+	// Of an answer that is written.
+	writes []string // the names with bars that are going to pass, as they are to be sent, in this order; nil if it is read
+	next   int      // which of them is next
+	offset int      // how much of the name that is passing has
+	barred bool     // there has been a bar in it
+}
+
+// original is a name as it was.
+type original struct {
+	name string
+	head int // in which head, if there are interim ones
 }
 
 // place is where in a head a Swapper is.
@@ -52,16 +104,21 @@ const (
 	lastLine // behind the CR of what may be the empty line
 )
 
-func (s *Swapper) begin(response bool, from, to byte) {
-	*s = Swapper{at: leading, response: response, from: from, to: to}
-}
-
 // BeginRead says that the next byte is the first of a head that net/http is going to read: of a request, or of an answer,
 // with the interim ones before it.
-func (s *Swapper) BeginRead(response bool) { s.begin(response, sign, bar) }
+func (s *Swapper) BeginRead(response bool) {
+	partial := s.partial[:0]
+	if cap(partial) > 1<<10 {
+		partial = nil
+	}
+	*s = Swapper{at: leading, response: response, partial: partial}
+}
 
 // BeginWrite says that the next byte is the first of an answer's head that net/http writes, or of an interim one before it.
-func (s *Swapper) BeginWrite() { s.begin(true, bar, sign) }
+// The names are those of its names with bars as they are to be sent, in the order in which net/http writes them.
+func (s *Swapper) BeginWrite(names []string) {
+	*s = Swapper{at: leading, response: true, writes: names}
+}
 
 // Swapped says whether there was a name in which something has been replaced since the last Begin.
 func (s *Swapper) Swapped() bool { return s.swapped }
@@ -94,7 +151,23 @@ func (s *Swapper) nothing(p []byte) bool {
 		return false
 	}
 	end := bytes.Index(p, emptyLine)
-	return end >= 0 && bytes.IndexByte(p[:end], s.from) < 0
+	if end < 0 || s.writes != nil {
+		return false
+	}
+	for head := p[:end+2]; ; {
+		line := bytes.IndexByte(head, '\n') + 1
+		if head = head[line:]; line == 0 || len(head) == 0 {
+			return true
+		}
+		for _, c := range head {
+			if c == ':' || c == '\n' {
+				break
+			}
+			if isDelimiter[c] {
+				return false
+			}
+		}
+	}
 }
 
 // step passes over some bytes; none only if it has got to another place.
@@ -214,18 +287,62 @@ func (s *Swapper) name(p []byte) int {
 	if end := bytes.IndexByte(p[:n], '\n') + 1; end > 0 {
 		n, s.at = end, lineStart // a line without a colon, which net/http refuses
 	}
-	for rest := p[:n]; ; s.swapped = true {
-		i := bytes.IndexByte(rest, s.from)
-		if i < 0 {
-			return n
-		}
-		rest[i] = s.to
-		rest = rest[i+1:]
+	piece := p[:n]
+	if s.at == value {
+		piece = p[:n-1]
 	}
+	if s.writes != nil {
+		s.unbar(piece)
+	} else {
+		s.swap(piece)
+	}
+	return n
+}
+
+// swap puts bars into a name that is read, and remembers what it was.
+func (s *Swapper) swap(piece []byte) {
+	s.partial = append(s.partial, piece...)
+	for i, c := range piece {
+		if isDelimiter[c] {
+			piece[i], s.swapped = bar, true
+		}
+	}
+	switch s.at {
+	case name:
+		return // there is more of it
+	case value:
+		if bytes.IndexByte(s.partial, bar) >= 0 || bytes.ContainsAny(s.partial, delimiters) {
+			s.seen = append(s.seen, original{string(s.partial), s.heads})
+		}
+	}
+	s.partial = s.partial[:0]
+}
+
+// unbar makes a name that is written what it is to be.
+func (s *Swapper) unbar(piece []byte) {
+	for i, c := range piece {
+		if c != bar || s.next >= len(s.writes) {
+			continue
+		}
+		if at := s.offset + i; at < len(s.writes[s.next]) {
+			piece[i], s.swapped = s.writes[s.next][at], true
+		}
+		s.barred = true
+	}
+	s.offset += len(piece)
+	if s.at == name {
+		return
+	}
+	if s.barred {
+		s.next++
+	}
+	s.offset, s.barred = 0, false
 }
 
 // end is behind a head; behind an interim one there is the next.
 func (s *Swapper) end() {
+	s.heads++
+	s.next = 0
 	if !s.interim {
 		s.at = outside
 		return
@@ -233,14 +350,83 @@ func (s *Swapper) end() {
 	s.at, s.interim, s.digits = leading, false, 0
 }
 
-// Restore gives names with bars back their equals signs, in Swift's spelling. It is for heads in which a Swapper has found
-// some.
-func Restore(h http.Header) {
-	for key, values := range h {
-		if strings.IndexByte(key, bar) >= 0 {
+// Restore gives names with bars back what they were, in Swift's spelling. It is called once for each head that net/http has
+// read of the message, in their order.
+func (s *Swapper) Restore(h http.Header) {
+	head := s.restored
+	s.restored++
+	if len(s.seen) > 0 {
+		restore(h, s.seen, head)
+	}
+}
+
+// restore finds the lines of a header in the order in which they came, which net/http keeps for those of one name.
+func restore(h http.Header, seen []original, head int) {
+	before := map[string][]string{}
+	for _, o := range seen {
+		if o.head != head {
+			continue
+		}
+		key := http.CanonicalHeaderKey(plain(o.name))
+		values, ok := before[key]
+		if !ok {
+			values = h[key]
 			delete(h, key)
-			key = meta.Title(strings.ReplaceAll(key, string(bar), string(sign)))
-			h[key] = append(h[key], values...)
+		}
+		if len(values) == 0 {
+			continue // cannot be: each line has been seen
+		}
+		before[key] = values[1:]
+		if Odd(o.name) {
+			key = meta.Title(o.name)
+		}
+		h[key] = append(h[key], values[0])
+	}
+}
+
+// plain is a name as net/http sees it.
+func plain(name string) string {
+	if !Odd(name) {
+		return name
+	}
+	b := []byte(name)
+	for i, c := range b {
+		if isDelimiter[c] {
+			b[i] = bar
 		}
 	}
+	return string(b)
+}
+
+// bars puts bars into the names of an answer, and returns what [Swapper.BeginWrite] asks for; nil if there is nothing to do.
+func bars(h http.Header) []string {
+	var odd []string
+	for key := range h {
+		if Odd(key) {
+			odd = append(odd, key)
+		}
+	}
+	if odd == nil {
+		return nil
+	}
+	slices.Sort(odd)
+	lines := map[string][]string{} // what each name with bars is to be, line by line
+	for key, values := range h {
+		if strings.IndexByte(key, bar) >= 0 && !Odd(key) {
+			lines[key] = slices.Repeat([]string{key}, len(values))
+		}
+	}
+	for _, key := range odd {
+		values, name := h[key], plain(key)
+		delete(h, key)
+		h[name] = append(h[name][:len(h[name]):len(h[name])], values...)
+		lines[name] = append(lines[name], slices.Repeat([]string{key}, len(values))...)
+	}
+	names := []string{}
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		if isToken(name) {
+			names = append(names, lines[name]...) // net/http leaves others out
+		}
+	}
+	return names
 }

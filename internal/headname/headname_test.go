@@ -36,6 +36,8 @@ func TestSwap(t *testing.T) {
 		{"a line that goes on", "GET / HTTP/1.1\r\nX: a\r\n b=c: d\r\n\te=f\r\nA=b: c\r\n\r\n", "GET / HTTP/1.1\r\nX: a\r\n b=c: d\r\n\te=f\r\nA|b: c\r\n\r\n", false},
 		{"what may be of a body", "a=b\r\nA=b: c\r\n\r\n", "a=b\r\nA=b: c\r\n\r\n", false},
 		{"a bar", "GET / HTTP/1.1\r\nA|b: c\r\n\r\n", "GET / HTTP/1.1\r\nA|b: c\r\n\r\n", false},
+		{"all delimiters", "GET / HTTP/1.1\r\nA\"(),/;<=>?@[\\]{}: (c)\r\n\r\n", "GET / HTTP/1.1\r\nA||||||||||||||||: (c)\r\n\r\n", false},
+		{"what no name may have", "GET / HTTP/1.1\r\nA b : c\r\nA\tb: c\r\nA\x00\xe9b: c\r\n\r\n", "GET / HTTP/1.1\r\nA b : c\r\nA\tb: c\r\nA\x00\xe9b: c\r\n\r\n", false},
 	} {
 		for cut := range len(tc.message) + 1 {
 			var s Swapper
@@ -46,12 +48,23 @@ func TestSwap(t *testing.T) {
 			if !tc.response || tc.want == tc.message {
 				continue
 			}
-			s.BeginWrite()
+			s.BeginWrite(lines(tc.message))
 			if got := pass(&s, tc.want, cut); got != tc.message {
 				t.Errorf("%s, cut at %d, on the way back: got %q, want %q", tc.name, cut, got, tc.message)
 			}
 		}
 	}
+}
+
+// lines are the names of an answer that have had delimiters.
+func lines(message string) (names []string) {
+	head, _, _ := strings.Cut(message, "\r\n\r\nE=f")
+	for line := range strings.SplitSeq(head, "\n") {
+		if name, _, ok := strings.Cut(line, ":"); ok && Odd(name) && !strings.HasPrefix(line, "HTTP/") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func TestNothingHappensBeforeBegin(t *testing.T) {
@@ -62,11 +75,73 @@ func TestNothingHappensBeforeBegin(t *testing.T) {
 	}
 }
 
+// Names that net/http takes for one are told apart by the order of their lines; bars that have been there stay.
 func TestRestore(t *testing.T) {
-	h := http.Header{"X-Object-Meta-A|5fb": {"1"}, "X-Plain": {"2|3"}, "X-A|b": {"4", "5"}}
-	Restore(h)
-	if want := (http.Header{"X-Object-Meta-A=5Fb": {"1"}, "X-Plain": {"2|3"}, "X-A=B": {"4", "5"}}); !reflect.DeepEqual(h, want) {
-		t.Errorf("got %q, want %q", h, want)
+	const head = "PUT / HTTP/1.1\r\nHost: h\r\nx-object-meta-a=5fb: 1\r\nX-Plain: 2|3\r\nX-A(b: 4\r\nX-A|b: 5\r\nX-A\"b: 6\r\nX-A(b: 7\r\nX-C|d: 8\r\n\r\n"
+	for cut := range len(head) + 1 {
+		var s Swapper
+		s.BeginRead(false)
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(pass(&s, head, cut))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Restore(r.Header)
+		want := http.Header{"X-Object-Meta-A=5Fb": {"1"}, "X-Plain": {"2|3"}, "X-A(B": {"4", "7"}, "X-A|b": {"5"}, `X-A"B`: {"6"}, "X-C|d": {"8"}}
+		if !reflect.DeepEqual(r.Header, want) {
+			t.Fatalf("cut at %d: got %q, want %q", cut, r.Header, want)
+		}
+	}
+}
+
+// Names that mean something keep their meaning, so that who removes or refuses them finds them.
+func TestRestoredNamesAreSpelledAsOthers(t *testing.T) {
+	for name, want := range map[string]string{
+		"x-object-SYSMETA-(a": "X-Object-Sysmeta-(A", "X-BACKEND-a,b": "X-Backend-A,B", "x-object-transient-sysmeta-=": "X-Object-Transient-Sysmeta-=",
+	} {
+		var s Swapper
+		s.BeginRead(false)
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(pass(&s, "GET / HTTP/1.1\r\nHost: h\r\n"+name+": v\r\n\r\n", 0))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Restore(r.Header); r.Header[want] == nil || len(r.Header) != 1 {
+			t.Errorf("%s is %q", name, r.Header)
+		}
+	}
+}
+
+func TestRestoreKeepsInterimHeadsApart(t *testing.T) {
+	const message = "HTTP/1.1 100\r\nX-A=: 1\r\n\r\nHTTP/1.1 103\r\n\r\nHTTP/1.1 200 OK\r\nX-A(: 2\r\n\r\n"
+	var s Swapper
+	s.BeginRead(true)
+	b := bufio.NewReader(strings.NewReader(pass(&s, message, 0)))
+	for _, want := range []http.Header{{"X-A=": {"1"}}, {}, {"X-A(": {"2"}}} {
+		r, err := http.ReadResponse(b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Restore(r.Header); !reflect.DeepEqual(r.Header, want) {
+			t.Errorf("got %q, want %q", r.Header, want)
+		}
+	}
+}
+
+// What is sent is on the wire what it has been in the handler.
+func TestSendOfManyNames(t *testing.T) {
+	h := http.Header{"X-A|b": {"1", "2"}, "X-A=b": {"3"}, "X-A(b": {"4", "5"}, "X-Z/|": {"6"}, "X-Y|": {"7"}, "X-Bad (": {"8"}, "Content-Type": {"a/b"}}
+	c := NewConn("192.0.2.1:1")
+	r := httptest.NewRequest("GET", "/", nil)
+	r = r.WithContext(NewContext(r.Context(), c))
+	r.RemoteAddr = c.remote
+	Send(r, h)
+	var out bytes.Buffer
+	io.WriteString(writer{c, &out}, "HTTP/1.1 200 OK\r\n")
+	if err := h.Write(writer{c, &out}); err != nil { // as net/http does it
+		t.Fatal(err)
+	}
+	want := "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nX-A|b: 1\r\nX-A|b: 2\r\nX-A(b: 4\r\nX-A(b: 5\r\nX-A=b: 3\r\nX-Y|: 7\r\nX-Z/|: 6\r\n"
+	if out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }
 
@@ -87,8 +162,8 @@ func TestSend(t *testing.T) {
 		r.RemoteAddr = tc.from
 		h := http.Header{tc.key: {"v"}, "X-Other": {"a=b"}}
 		Send(r, h)
-		if h.Get("X-Other") != "a=b" || len(h[tc.want]) != 1 || len(h) != 2 || c.sends.Load() != tc.sends {
-			t.Errorf("%s: got %q, sends %v", tc.name, h, c.sends.Load())
+		if h.Get("X-Other") != "a=b" || len(h[tc.want]) != 1 || len(h) != 2 || (c.sends.Load() != nil) != tc.sends {
+			t.Errorf("%s: got %q, sends %v", tc.name, h, c.sends.Load() != nil)
 		}
 	}
 	h := http.Header{key: {"v"}}
@@ -118,7 +193,7 @@ func TestWritesMayBeTriedAgain(t *testing.T) {
 	want := strings.Replace(head, "A|b", "A=b", 1)
 	for takes := 1; takes <= len(head); takes++ {
 		c, w := NewConn(""), &short{takes: takes}
-		c.sends.Store(true)
+		c.sends.Store(&[]string{"A=b"})
 		p := []byte(head)
 		for len(p) > 0 {
 			n, err := c.Write(w, p)
@@ -143,7 +218,7 @@ func (w writer) Write(p []byte) (int, error) { return w.c.Write(w.w, p) }
 
 func TestWriteLeavesItsBytesAlone(t *testing.T) {
 	c := NewConn("")
-	c.sends.Store(true)
+	c.sends.Store(&[]string{"A=b"})
 	p := []byte("HTTP/1.1 200 OK\r\nA|b: c\r\n\r\n")
 	before := string(p)
 	if n, err := c.Write(io.Discard, p); n != len(p) || err != nil || string(p) != before {
@@ -189,7 +264,7 @@ func FuzzSwap(f *testing.F) {
 			t.Fatalf("%q became %q, cut at %d %q", data, got, cut, cutGot)
 		}
 		for i := range data {
-			if data[i] != got[i] && (data[i] != sign || got[i] != bar) {
+			if data[i] != got[i] && (!isDelimiter[data[i]] || got[i] != bar) {
 				t.Fatalf("%q became %q", data, got)
 			}
 		}
@@ -206,6 +281,22 @@ func FuzzSwap(f *testing.F) {
 				t.Fatalf("%q was good, and became %q", data, got)
 			}
 			r.Body.Close()
+		}
+		// Restored, there are as many lines as before, and nothing without delimiters has become another.
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(got)))
+		if err != nil {
+			return
+		}
+		defer r.Body.Close()
+		before := r.Header.Clone()
+		whole.Restore(r.Header)
+		for key, values := range r.Header {
+			if !Odd(key) && strings.IndexByte(key, bar) < 0 && !reflect.DeepEqual(values, before[key]) {
+				t.Fatalf("%q: %s is %q, was %q", data, key, values, before[key])
+			}
+		}
+		if countValues(r.Header) != countValues(before) {
+			t.Fatalf("%q: %q became %q", data, before, r.Header)
 		}
 	})
 }
@@ -231,4 +322,11 @@ func tail(message string, response bool) (int, bool) {
 			return b.Buffered() + in.Len(), true
 		}
 	}
+}
+
+func countValues(h http.Header) (n int) {
+	for _, values := range h {
+		n += len(values)
+	}
+	return n
 }

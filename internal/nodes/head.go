@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"github.com/apus-storage/apus/internal/headname"
 )
 
 // appendHead appends the head of a request whose body has the given length; -1 for one in chunks.
@@ -55,11 +57,10 @@ func appendHead(b []byte, r *http.Request, length int64) ([]byte, error) {
 	return append(b, "\r\n\r\n"...), nil
 }
 
-// isName says whether s can be a header's name among Swift's servers: a token, or one with equals signs, as package headname
-// tells of.
+// isName says whether s can be a header's name among Swift's servers: a token, or one that package headname carries.
 func isName(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if !tokenBytes[s[i]] && s[i] != '=' {
+		if !tokenBytes[s[i]] && !headname.IsDelimiter(s[i]) {
 			return false
 		}
 	}

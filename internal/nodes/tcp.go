@@ -297,8 +297,8 @@ func (c *conn) exchange(r *http.Request) (*http.Response, error) {
 	for {
 		c.allowed = maxHead
 		resp, err := http.ReadResponse(c.r, r)
-		if err == nil && c.names.Swapped() {
-			headname.Restore(resp.Header)
+		if err == nil {
+			c.names.Restore(resp.Header)
 		}
 		switch {
 		case err != nil:

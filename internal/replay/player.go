@@ -214,6 +214,7 @@ func (p *player) send(method string, request []byte) (response, error) {
 	br := bufio.NewReader(in)
 	res, err := http.ReadResponse(br, &http.Request{Method: method})
 	for err == nil && res.StatusCode == http.StatusContinue {
+		in.names.Restore(res.Header)
 		res, err = http.ReadResponse(br, &http.Request{Method: method})
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
@@ -222,9 +223,7 @@ func (p *player) send(method string, request []byte) (response, error) {
 		return response{}, err
 	}
 	defer res.Body.Close()
-	if in.names.Swapped() {
-		headname.Restore(res.Header)
-	}
+	in.names.Restore(res.Header)
 	body, err := io.ReadAll(res.Body)
 	cut := errors.Is(err, io.ErrUnexpectedEOF)
 	if err != nil && !cut {

@@ -115,13 +115,14 @@ func From(err error) *Error {
 	return InternalError.With().Because(err)
 }
 
-// Document returns the XML of the error. The resource is the path that the client asked for.
+// Document returns the XML of the error. The resource is the path that the client asked for. Of an upload that is not there
+// AWS names the upload in its place: the path is that of the object that it would make, of which the error says nothing.
 func (e *Error) Document(resource, requestID string) []byte {
 	var b bytes.Buffer
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n<Error>")
 	element(&b, "Code", string(e.Code))
 	element(&b, "Message", e.Message)
-	seen := map[string]bool{"Code": true, "Message": true, "RequestId": true, "HostId": true}
+	seen := map[string]bool{"Code": true, "Message": true, "RequestId": true, "HostId": true, "Resource": e.Code == NoSuchUpload}
 	for _, d := range append(e.Details[:len(e.Details):len(e.Details)], Detail{"Resource", resource}) {
 		if !seen[d.Name] {
 			element(&b, d.Name, d.Value)

@@ -6,7 +6,7 @@ import (
 	"github.com/apus-storage/apus/internal/headname"
 )
 
-// named is a listener whose connections carry header names with an equals sign; see package headname. Behind a line of
+// named is a listener whose connections carry header names that are no tokens; see package headname. Behind a line of
 // the PROXY protocol net/http's 400 stays, unless there is TLS within.
 type named struct{ net.Listener }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/awserr"
+	"github.com/apus-storage/apus/internal/headname"
+	"github.com/apus-storage/apus/internal/meta"
 )
 
 // canonical is a canonical request, and where its path and query are.
@@ -106,7 +108,10 @@ func appendKey(b []byte, name string) []byte {
 				c -= 'a' - 'A'
 			}
 		case c != '-' && (c < '0' || c > '9'):
-			// Some such names have keys like these, others stay as they are.
+			// Some such names have keys like these, others stay as they are, or are spelled as package headname does it.
+			if headname.Odd(name) {
+				return append(b[:0], meta.Title(name)...)
+			}
 			return append(b[:0], textproto.CanonicalMIMEHeaderKey(name)...)
 		}
 		start = c == '-'

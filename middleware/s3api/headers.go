@@ -33,6 +33,10 @@ var swiftHeaders = []string{"X-Delete-At", "X-Delete-After"}
 
 const metaPrefix = "X-Amz-Meta-"
 
+// ignoredInMeta are characters that AWS, and Swift, ignore metadata for in whose name they are. That =5F has stood for an
+// underscore is certain only because of it.
+const ignoredInMeta = ` "),/;<=>?@[\]{}`
+
 // objectHeaders are the headers of a PUT that stores the object as the client describes it. Nothing else of the client's
 // headers is passed on.
 func (x *exchange) objectHeaders() (http.Header, error) {
@@ -46,7 +50,7 @@ func (x *exchange) objectHeaders() (http.Header, error) {
 		out.Set("Content-Encoding", v)
 	}
 	for name, values := range in {
-		if key, ok := strings.CutPrefix(name, metaPrefix); ok {
+		if key, ok := strings.CutPrefix(name, metaPrefix); ok && !strings.ContainsAny(key, ignoredInMeta) {
 			// Swift takes hyphens and underscores for the same, S3 does not.
 			key = "X-Object-Meta-" + strings.ReplaceAll(key, "_", "=5F")
 			out[key] = []string{encodeWord(strings.Join(values, ","))}

@@ -60,6 +60,9 @@ func (x *exchange) stream(c call, status int) error {
 // decorate adds to an answer what the request asks for.
 func (x *exchange) decorate(h http.Header, a *answer, code int) {
 	h.Set("Accept-Ranges", "bytes")
+	if code == http.StatusNotModified {
+		noLength(h)
+	}
 	for name, values := range x.query.Values {
 		if header, ok := strings.CutPrefix(name, "response-"); ok && responseHeaders[header] {
 			h.Set(header, values[0])

@@ -34,13 +34,19 @@ func (x *exchange) document(v any) error {
 func (x *exchange) finish(status int) error {
 	h := x.w.Header()
 	if status == http.StatusNoContent {
-		// Swift says so here too, and tests of clients look for it. Under its usual name net/http would drop it.
-		h["content-length"] = []string{"0"}
+		noLength(h)
 	} else {
 		h.Set("Content-Length", "0")
 	}
 	x.w.WriteHeader(status)
 	return nil
+}
+
+// noLength says that an answer which has no body has none: 204, and 304, where it is not the object's. Swift says so here
+// too, and tests of clients look for it; clients know by the status, and go by that. Under its usual name net/http would drop it.
+func noLength(h http.Header) {
+	h.Del("Content-Length")
+	h["content-length"] = []string{"0"}
 }
 
 func (x *exchange) write(status int, contentType string, body []byte) {
@@ -61,6 +67,7 @@ func (x *exchange) fail(err error) {
 	}
 	x.report(e, err)
 	if e.Status == http.StatusNotModified {
+		noLength(x.w.Header())
 		x.w.WriteHeader(e.Status)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,6 +145,53 @@ func TestErrorsAreDocuments(t *testing.T) {
 	}
 	if r := b.do("HEAD", "/bucket/no%20key"); r.Code != 404 || r.Body != "" {
 		t.Errorf("HEAD: got %d %q, want 404 and no body", r.Code, r.Body)
+	}
+}
+
+// AWS names the upload in the resource's place.
+func TestAnUploadThatIsNotThereIsNamedAlone(t *testing.T) {
+	b := newBench(t, "")
+	b.On("HEAD /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 204})
+	r := b.do("DELETE", "/bucket/key?uploadId="+testUpload)
+	b.want(r, 404, "NoSuchUpload")
+	if !strings.Contains(r.Body, "<UploadId>"+testUpload+"</UploadId>") || strings.Contains(r.Body, "bucket") {
+		t.Errorf("got %s", r.Body)
+	}
+}
+
+// Swift sends a length of 0 with 304, whatever the object's is. net/http sends this name as it is, and drops the usual one.
+func TestNotModifiedHasALength(t *testing.T) {
+	for _, method := range []string{"GET", "HEAD"} {
+		b := newBench(t, "")
+		b.On(method+" /v1/AUTH_test/bucket/key", middlewaretest.Answer{Code: 304, Header: map[string]string{"Etag": etag, "Content-Length": "7"}})
+		r := b.do(method, "/bucket/key", middlewaretest.Header("If-None-Match", `"`+etag+`"`))
+		if got := r.Header[strings.ToLower("Content-Length")]; r.Code != 304 || len(got) != 1 || got[0] != "0" || r.Header["Content-Length"] != nil {
+			t.Errorf("%s: got %d %v", method, r.Code, r.Header)
+		}
+	}
+}
+
+// AWS does not refuse metadata whose name is no token: it ignores it, but for brackets that open.
+func TestMetadataWithOddNamesIsIgnored(t *testing.T) {
+	b := newBench(t, "")
+	b.On("PUT /v1/AUTH_test/bucket/key", middlewaretest.Answer{Code: 201, Header: map[string]string{"Etag": etag}})
+	var options []middlewaretest.Option
+	for _, c := range "!\"#$%&'()*+./<=>?@[\\]^`{|}~" {
+		options = append(options, func(r *http.Request) { r.Header["X-Amz-Meta-"+string(c)] = []string{"v"} })
+	}
+	options = append(options, middlewaretest.Header("X-Amz-Meta-A_b", "v"), func(r *http.Request) { r.Header["X-Amz-Meta-A=5Fc"] = []string{"v"} })
+	if r := b.do("PUT", "/bucket/key", options...); r.Code != 200 {
+		t.Fatalf("got %d %s", r.Code, r.Body)
+	}
+	var got []string
+	for key := range b.Last().Header {
+		if name, ok := strings.CutPrefix(key, "X-Object-Meta-"); ok {
+			got = append(got, name)
+		}
+	}
+	slices.Sort(got)
+	if want := strings.Split("! # $ % & ' ( * + . A=5Fb ^ ` | ~", " "); !slices.Equal(got, want) {
+		t.Errorf("stored %q, want %q", got, want)
 	}
 }
 

@@ -227,14 +227,15 @@ func (x *election) outcome(ctx context.Context) (*Answer, error) {
 	}
 	elected := len(x.feeds) >= x.quorum
 	switch {
-	case unmet >= x.quorum, elected && refused.After(newest):
+	case unmet >= x.quorum:
 		return nil, ErrPrecondition
-	case elected && !newer:
+	case elected && !newer && !refused.After(newest):
 		return nil, nil
-	case conflicts > 0:
+	case conflicts > 0, unmet > 0 && len(x.feeds)+unmet >= x.quorum:
+		// What only a minority has may be in doubt. That there is something else is said of what has been carried out alone.
 		return nil, ErrConflict
-	case unmet > 0:
-		return nil, ErrPrecondition
+	case unmet > 0 && x.unpromised > 0:
+		return nil, ErrPrecondition // among nodes of OpenStack Swift there is no such certainty
 	case len(x.feeds)+x.unpromised >= x.quorum:
 		return nil, ErrUnpromised
 	case inClass(x.early, 400) >= x.quorum:

@@ -26,7 +26,7 @@ func Run(t *testing.T, start func(t *testing.T, h http.Handler) (rt http.RoundTr
 	t.Run("closing early cancels the node's request", func(t *testing.T) { closedEarly(t, start) })
 	t.Run("HEAD has a length and no body", func(t *testing.T) { head(t, start) })
 	t.Run("the path arrives as it was quoted", func(t *testing.T) { quoted(t, start) })
-	t.Run("names of headers may have equals signs", func(t *testing.T) { signs(t, start) })
+	t.Run("names of headers may have delimiters", func(t *testing.T) { signs(t, start) })
 }
 
 type starter = func(*testing.T, http.Handler) (http.RoundTripper, string)
@@ -238,6 +238,7 @@ func signs(t *testing.T, start starter) {
 		{"", http.Header{"X-Object-Meta-A|b": {"a=b|c"}}},
 		{"100-continue", http.Header{key: {"v"}, "X-Object-Meta-Plain": {"w"}, "X-Object-Meta-=3D=": {"z"}}},
 		{"100-continue", http.Header{"X-Object-Meta-Plain": {"w"}}},
+		{"", http.Header{"X-Object-Meta-A|b": {"1"}, "X-Object-Meta-A(B": {"2"}, `X-Object-Meta-A"B`: {"3"}, "X-Object-Meta-(),/;<=>?@[\\]{}": {"4"}}},
 	} {
 		r := request(t, "PUT", addr, "/sdb1/1/a/c/o?x=y", strings.NewReader(body))
 		for k, vs := range tc.header {
