@@ -139,6 +139,9 @@ func decodeV1(r io.Reader) (*Ring, error) {
 		if len(data)%2 != 0 {
 			return nil, fmt.Errorf("%w: replica %d ends within a device id", ErrCorrupt, row)
 		}
+		if len(data) == 0 {
+			return nil, fmt.Errorf("%w: it ends before replica %d of %d", ErrCorrupt, row, count)
+		}
 		ring.rows.narrow = append(ring.rows.narrow, narrowIDs(data, order))
 	}
 	// Reading to the end makes gzip verify its checksum.

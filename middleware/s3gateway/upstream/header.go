@@ -22,7 +22,6 @@ var dropped = map[string]bool{
 	"X-Amz-Date": true, "X-Amz-Content-Sha256": true, "X-Amz-Security-Token": true, "X-Amz-Decoded-Content-Length": true, "X-Amz-Trailer": true,
 	"X-Amz-Algorithm": true, "X-Amz-Credential": true, "X-Amz-Signedheaders": true, "X-Amz-Signature": true, "X-Amz-Expires": true,
 	"X-Amz-Region-Set": true, "Ibm-Service-Instance-Id": true,
-	"X-Amz-Expected-Bucket-Owner": true, // an account at the store, which the client does not know
 }
 
 // clean returns the headers of a request without those that are the client's connection's or the gateway's matter. The map is
