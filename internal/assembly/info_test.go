@@ -26,7 +26,7 @@ var otherwise = map[string]string{
 }
 
 // TestInfoIsThatOfSwift compares /info with testdata/info.json, which is what OpenStack Swift 2.30 tells. Its pipeline had the filters of
-// etc/functional-test.toml but metrics, with the same options, and name_check, read_only, list_endpoints and cname_lookup; and a realm
+// etc/functional-test.toml but metrics, with the same options, and name_check and cname_lookup; and a realm
 // for container sync. Each filter has to tell the same of itself.
 func TestInfoIsThatOfSwift(t *testing.T) {
 	var theirs map[string]map[string]any
@@ -41,13 +41,13 @@ func TestInfoIsThatOfSwift(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const before, after = `"list-endpoints",`, `"list-endpoints", "name_check", "read_only", "cname_lookup",`
+	const before, after = `"list-endpoints",`, `"list-endpoints", "name_check", "cname_lookup",`
 	if strings.Count(string(text), before) != 1 {
 		t.Fatalf("the pipeline has not %s once", before)
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "proxy.toml")
-	sections := "\n[filter.name_check]\n[filter.read_only]\n[filter.cname_lookup]\n"
+	sections := "\n[filter.name_check]\n[filter.cname_lookup]\n"
 	edited := strings.Replace(string(text), before, after, 1)
 	edited = strings.Replace(edited, "[filter.slo]", "[filter.slo]\nallow_async_delete = true", 1)
 	if err := os.WriteFile(path, []byte(edited+sections), 0o600); err != nil {
