@@ -12,6 +12,9 @@
 // TestS3 runs the same cluster, and has buckets, uploads in parts, versions and grants begun through the S3 API of the one and gone on
 // with, read and ended through that of the other.
 //
+// TestCache compares what the proxies keep in memcached, tokens and what is known of accounts and containers, and has each go by
+// the other's entries.
+//
 // They need Debian's packages of Swift and memcached, and are slow, so that they have a flag:
 //
 //	go test ./internal/interop -interop -v

@@ -54,7 +54,8 @@ const maxSize = 64 << 20
 // File is the path of a recon file. Its directory must exist.
 type File string
 
-// Load returns what the file holds: numbers as json.Number, nothing if there is no file or no JSON object in it.
+// Load returns what the file holds: numbers as json.Number, nothing if there is no file, or what it holds is not one JSON
+// object. Others may have written that on several lines.
 func (f File) Load() (map[string]any, error) {
 	r, err := os.Open(string(f))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,7 +65,11 @@ func (f File) Load() (map[string]any, error) {
 		return nil, err
 	}
 	defer r.Close()
-	return read(r)
+	all, err := io.ReadAll(io.LimitReader(r, maxSize))
+	if err != nil {
+		return nil, err
+	}
+	return parse(all), nil
 }
 
 // Merge puts values into the file, which is made if need be. A value that is a map[string]any is merged key by key into
@@ -160,19 +165,27 @@ func (f File) names(file *os.File) bool {
 	return err == nil && os.SameFile(open, named)
 }
 
-// read takes the first line as an object.
+// read takes the first line as an object, as Swift's daemons do before they change it.
 func read(r io.Reader) (map[string]any, error) {
 	line, err := bufio.NewReader(io.LimitReader(r, maxSize)).ReadBytes('\n')
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	d := json.NewDecoder(bytes.NewReader(line))
+	return parse(line), nil
+}
+
+// parse returns an empty map for what is not one JSON object.
+func parse(text []byte) map[string]any {
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber() // figures of others come out as they went in
 	var values map[string]any
 	if d.Decode(&values) != nil || values == nil {
-		return map[string]any{}, nil
+		return map[string]any{}
 	}
-	return values, nil
+	if _, err := d.Token(); err != io.EOF {
+		return map[string]any{}
+	}
+	return values
 }
 
 func put(values map[string]any, key string, value any) {

@@ -100,3 +100,27 @@ func TestFaults(t *testing.T) {
 		}
 	})
 }
+
+func TestLoadTakesOneObject(t *testing.T) {
+	for _, tc := range []struct {
+		name, text string
+		want       map[string]any
+	}{
+		{"one line", "{\"a\": 1}\n", map[string]any{"a": json.Number("1")}},
+		{"several lines", "{\n\"a\": 1,\n\"b\": null}\n\n", map[string]any{"a": json.Number("1"), "b": nil}},
+		{"two objects", "{\"a\": 1}\n{\"a\": 2}\n", map[string]any{}},
+		{"a list", "[1]", map[string]any{}},
+		{"null", "null", map[string]any{}},
+		{"one that was not written to its end", "{\"a\": 1", map[string]any{}},
+		{"nothing", "", map[string]any{}},
+	} {
+		f := File(filepath.Join(t.TempDir(), ObjectFile))
+		if err := os.WriteFile(string(f), []byte(tc.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.Load()
+		if diff := cmp.Diff(tc.want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v, -want +got:\n%s", tc.name, err, diff)
+		}
+	}
+}

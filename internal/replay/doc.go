@@ -16,7 +16,8 @@
 // The proxy is that of etc/functional-test.toml, over one storage node of each kind with the policies gold and silver. No
 // daemons run, as none ran where the recordings were made: an account's counts are those that the container server reports
 // when a container is made, however long a replay takes. The users, which a row names, are those of Swift's functional
-// tests. Requests go over a connection of the loopback interface, one for each row: what is compared is what a client gets.
+// tests. A test that has another server, such as a storage node, says where it is (Conversation.Addr). Requests go over a
+// connection of the loopback interface, one for each row: what is compared is what a client gets.
 //
 // # Rows
 //

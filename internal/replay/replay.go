@@ -16,6 +16,8 @@ import (
 type Conversation struct {
 	// File is the recording: testdata/swift.json by default.
 	File string
+	// Addr is where a server listens that is asked in place of a cluster; what follows about its files does not count then.
+	Addr string
 	// Pipeline replaces the kinds in the pipeline of etc/functional-test.toml, without the app, if it is given.
 	Pipeline []string
 	// Sections is TOML whose tables replace those of etc/functional-test.toml.
@@ -75,7 +77,11 @@ type answer struct {
 func Run(t *testing.T, c Conversation) {
 	t.Helper()
 	golden := c.read(t)
-	p := newPlayer(start(t, c))
+	addr := c.Addr
+	if addr == "" {
+		addr = start(t, c)
+	}
+	p := newPlayer(addr)
 	p.also = golden.Also
 	for _, r := range golden.Rows {
 		got, err := p.play(r)

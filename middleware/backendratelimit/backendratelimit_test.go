@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,7 +54,7 @@ func passed(t *testing.T, h http.Handler, method, path string, n int) int {
 		switch got := mt.Do(t, h, method, path); {
 		case got.Code == 200:
 			in++
-		case got.Code != 529 || got.Body != "Too Many Backend Requests":
+		case got.Code != 529 || got.Body != "Too Many Backend Requests" && method != "HEAD":
 			t.Errorf("%s %s: got %d %q, want 200 or 529", method, path, got.Code, got.Body)
 		}
 	}
@@ -84,7 +85,7 @@ func TestRates(t *testing.T) {
 		{"the sum and a method", "requests_per_device_per_second = 9\nget_requests_per_device_per_second = 3", []step{
 			{0, "GET", "/sdb1/1/a", 6, 4}, {0, "PUT", "/sdb1/1/a", 9, 4}}},
 		{"backend methods", "replicate_requests_per_device_per_second = 1\nupdate_requests_per_device_per_second = 2\nhead_requests_per_device_per_second = 3\npost_requests_per_device_per_second = 4\ndelete_requests_per_device_per_second = 5", []step{
-			{0, "REPLICATE", "/sdb1/1/abc", 9, 2}, {0, "UPDATE", "/sdb1/1/a", 9, 3}, {0, "HEAD", "/sdb1/1/a", 0, 0}, {0, "POST", "/sdb1/1/a", 9, 5}, {0, "DELETE", "/sdb1/1/a", 9, 6}}},
+			{0, "REPLICATE", "/sdb1/1/abc", 9, 2}, {0, "UPDATE", "/sdb1/1/a", 9, 3}, {0, "HEAD", "/sdb1/1/a", 9, 4}, {0, "POST", "/sdb1/1/a", 9, 5}, {0, "DELETE", "/sdb1/1/a", 9, 6}}},
 		{"other paths", "requests_per_device_per_second = 1\nrequests_per_device_rate_buffer = 0", []step{
 			{0, "GET", "/recon/mem", 9, 9}, {0, "GET", "/healthcheck", 9, 9}, {0, "GET", "/sdb1/x1/a", 9, 9}, {0, "GET", "/sdb1", 9, 9}, {0, "GET", "/", 9, 9}, {0, "GET", "/sdb1/", 9, 9}, {0, "GET", "//1/a", 9, 9},
 			{0, "GET", "/sdb1/1", 9, 1}}},
@@ -100,6 +101,49 @@ func TestRates(t *testing.T) {
 				t.Errorf("%s, step %d: of %d %s %s %d were let in, want %d", tc.name, i, s.send, s.method, s.path, got, s.want)
 			}
 		}
+	}
+}
+
+// TestEveryOption sets each rate, in the filter's section and in the file, to 4 with the default burst of a second.
+func TestEveryOption(t *testing.T) {
+	methods := []string{"GET", "HEAD", "PUT", "POST", "DELETE", "UPDATE", "REPLICATE"}
+	options := map[string][]string{"requests_per_device_per_second": append(methods, "BREW")} // what they limit
+	for _, m := range methods {
+		options[strings.ToLower(m)+"_requests_per_device_per_second"] = []string{m}
+	}
+	for option, limits := range options {
+		for _, where := range []string{"section", "file"} {
+			for _, method := range append(methods, "BREW") {
+				h, _ := host(t)
+				section := option + " = 4"
+				if where == "file" {
+					if err := os.WriteFile(filepath.Join(h.Dir, "backend-ratelimit.conf"), []byte("[backend_ratelimit]\n"+section), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					section = option + " = 2"
+				}
+				want := 9
+				if slices.Contains(limits, method) {
+					want = 5
+				}
+				p := mt.BuildOn(t, h, Filter, section, mt.NewApp().Otherwise(mt.Answer{}))
+				if got := passed(t, p, method, "/sdb1/1/a", 9); got != want {
+					t.Errorf("%s in the %s: of 9 %s %d were let in, want %d", option, where, method, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestNothingIsTold(t *testing.T) {
+	h, _ := host(t)
+	p, err := mt.TryBuild(h, Filter, "requests_per_device_per_second = 4", mt.NewApp())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if info := p.Info(); len(info.Public)+len(info.Admin) != 0 {
+		t.Errorf("/info has %v, want nothing", info)
 	}
 }
 
@@ -150,10 +194,33 @@ func TestTheFile(t *testing.T) {
 	if !strings.Contains(log.String(), "missing") {
 		t.Errorf("a file that was there is not missed: %s", log)
 	}
+	write("[backend_ratelimit]\nrequests_per_device_rate_buffer = 2.5\n")
+	check("the burst, and the filter's rate again", 26)
 	write("[backend_ratelimit]\nrequests_per_device_per_second = 0\n")
-	*now = now.Add(-30 * time.Second)
-	check("before it is time", 4)
+	*now = now.Add(-time.Second - time.Nanosecond)
+	check("before it is time", 26)
 	check("without a rate", 50)
+}
+
+func TestTheFileIsReadEachInterval(t *testing.T) {
+	for _, tc := range []struct {
+		name, config string
+		interval     time.Duration
+	}{{"by default", "", 60 * time.Second}, {"another", "config_reload_interval = 2.5", 2500 * time.Millisecond}} {
+		h, now := host(t)
+		p := mt.BuildOn(t, h, Filter, tc.config+"\nrequests_per_device_rate_buffer = 0", mt.NewApp().Otherwise(mt.Answer{}))
+		if err := os.WriteFile(filepath.Join(h.Dir, "backend-ratelimit.conf"), []byte("[backend_ratelimit]\nrequests_per_device_per_second = 5\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		*now = now.Add(tc.interval - time.Nanosecond)
+		if got := passed(t, p, "GET", "/sdb1/1/a", 3); got != 3 {
+			t.Errorf("%s, just before: %d were let in, want 3", tc.name, got)
+		}
+		*now = now.Add(time.Nanosecond)
+		if got := passed(t, p, "GET", "/sdb1/1/a", 3); got != 1 {
+			t.Errorf("%s, in time: %d were let in, want 1", tc.name, got)
+		}
+	}
 }
 
 func TestTheFileIsReadOnceWithoutAnInterval(t *testing.T) {
@@ -179,6 +246,7 @@ func TestWhatIsRefused(t *testing.T) {
 	for _, tc := range []struct{ name, config, want string }{
 		{"a negative rate", "get_requests_per_device_per_second = -1", "test.toml:6"},
 		{"a rate that is no number", "get_requests_per_device_per_second = nan", "test.toml:6"},
+		{"a rate without end", "put_requests_per_device_per_second = inf", "test.toml:6"},
 		{"a negative buffer", "requests_per_device_rate_buffer = -1", "test.toml:6"},
 		{"a negative interval", "config_reload_interval = -1", "test.toml:6"},
 		{"a file without the section", file("[other]\n"), "no section"},

@@ -10,7 +10,7 @@
 // Nobody is asked for credentials. The filter belongs on storage nodes, whose network is the cluster's own, to the right
 // of healthcheck and to the left of the server.
 //
-// Values that nobody has measured are null: a file that does not exist is not an error.
+// Values that nobody has measured are null: a file that does not exist, or cannot be read, is not an error.
 package recon
 
 import (
@@ -47,19 +47,18 @@ func build(host middleware.Host, c Config) (middleware.Instance, error) {
 	if c.SwiftDir == "" {
 		c.SwiftDir = host.Dir
 	}
-	n := node{config: c, version: host.Version, proc: "/proc", clusterFile: host.Cluster.Path, clock: host.Clock}
+	n := node{config: c, version: host.Version, proc: "/proc", clusterFile: host.Cluster.Path, clock: host.Clock, log: host.Log}
 	for _, name := range []string{"account", "container"} {
 		n.rings = append(n.rings, filepath.Join(c.SwiftDir, name+".ring.gz"))
 	}
 	for _, p := range host.Cluster.Policies.All() {
 		n.rings = append(n.rings, filepath.Join(c.SwiftDir, p.Index.RingName()+".ring.gz"))
 	}
-	return middleware.Instance{Wrap: func(next http.Handler) http.Handler { return &filter{n, host.Log, next} }}, nil
+	return middleware.Instance{Wrap: func(next http.Handler) http.Handler { return &filter{n, next} }}, nil
 }
 
 type filter struct {
 	node
-	log  *slog.Logger
 	next http.Handler
 }
 
@@ -103,6 +102,7 @@ type node struct {
 	clusterFile string   // swift.toml or swift.conf
 	rings       []string // files
 	clock       clock.Clock
+	log         *slog.Logger
 }
 
 // A check finds something out. Its value is shown as JSON.
@@ -178,12 +178,12 @@ func (n *node) reported(name, kind string, typed bool) check {
 	return nil
 }
 
-// from shows some keys of a recon file; what is not there is null.
+// from shows some keys of a recon file; what is not there, or cannot be read, is null.
 func (n *node) from(file string, keys ...string) check {
 	return func() (any, error) {
 		all, err := files.File(filepath.Join(n.config.ReconCachePath, file)).Load()
 		if err != nil {
-			return nil, err
+			n.log.Error("recon file cannot be read, its figures are shown as unknown", "file", file, "err", err)
 		}
 		shown := map[string]any{}
 		for _, k := range keys {

@@ -98,6 +98,7 @@ func TestPutWithBadNodes(t *testing.T) {
 	}{
 		{"one node is down, a handoff takes its place", []http.HandlerFunc{die}, 201, nil, 3, false},
 		{"one node has no disk", []http.HandlerFunc{answer(507, "")}, 201, nil, 3, false},
+		{"one node is asked for too much", []http.HandlerFunc{answer(529, "Too Many Backend Requests")}, 201, nil, 3, false},
 		{"one node hangs", []http.HandlerFunc{hang}, 201, nil, 3, true},
 		{"all nodes are down", []http.HandlerFunc{die, die, die, die, die, die}, 0, ErrNoQuorum, 0, false},
 		{"only one node is up", []http.HandlerFunc{nil, die, die, die, die, die}, 0, ErrNoQuorum, 0, false},

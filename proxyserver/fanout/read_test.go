@@ -110,7 +110,7 @@ func TestErrorLimiting(t *testing.T) {
 	both(t, 4, 1, func(t *testing.T, f *fake) {
 		f.options.RequestNodeCount = func(int) int { return 2 }
 		f.nodes[0].serve = answer(507, "")
-		f.nodes[1].serve = answer(200, "x", older)
+		f.all(answer(200, "x", older), 1, 4)
 		for range 3 {
 			text(t, f.d.Read(t.Context(), f.target(), http.MethodGet, http.Header{}, false))
 		}
@@ -123,12 +123,20 @@ func TestErrorLimiting(t *testing.T) {
 			t.Errorf("after the interval it was asked %d times in all, want 2", got)
 		}
 		f.now = f.now.Add(61 * time.Second)
-		f.nodes[0].serve = answer(500, "")
-		for range 15 {
-			text(t, f.d.Read(t.Context(), f.target(), http.MethodGet, http.Header{}, false))
-		}
-		if got := f.nodes[0].requests(); got != 13 {
-			t.Errorf("node with errors was asked %d times in all, want 13: 10 errors are allowed", got)
+		want := 2
+		for _, code := range []int{500, 529} { // 529 is that of a device that is asked for too much
+			f.nodes[0].serve = answer(code, "")
+			for range 15 {
+				a := f.d.Read(t.Context(), f.target(), http.MethodGet, http.Header{}, false)
+				if body, err := text(t, a); a.Status != 200 || body != "x" || err != nil {
+					t.Errorf("%d of one node: got %d %q %v, want what the others have", code, a.Status, body, err)
+				}
+			}
+			want += 11
+			if got := f.nodes[0].requests(); got != want {
+				t.Errorf("node that answers %d was asked %d times in all, want %d: 10 errors are allowed", code, got, want)
+			}
+			f.now = f.now.Add(61 * time.Second)
 		}
 	})
 }

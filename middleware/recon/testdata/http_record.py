@@ -4,6 +4,7 @@
 
 The pipeline is that of http_test.go. What is compared of bodies is their shape.
 """
+import json
 import os
 import sys
 
@@ -22,6 +23,9 @@ for what in ('version', 'mem', 'load', 'devices', 'mounted', 'unmounted', 'disku
              'updater', 'updater/container', 'updater/object', 'updater/account', 'auditor', 'auditor/account', 'auditor/container', 'auditor/object',
              'expirer', 'expirer/object', 'expirer/container', 'none', '', 'mem/x', 'version/'):
     c.case('GET ' + what, '', 'GET', '/recon/' + what, apus=APUS.get(what))
+    if what == 'mounted':
+        # One tells the shape; the others are of no concern to anybody.
+        c.rows[-1]['text'] = json.dumps(json.loads(c.rows[-1]['text'])[:1])
 for method in ('HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'BREW'):
     c.case(method, '', method, '/recon/version')
 c.case('nothing behind it', '', 'GET', '/recon')
