@@ -1,7 +1,12 @@
 package s3gateway
 
 import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"io"
 	"net/http"
 
 	"github.com/apus-storage/apus/internal/awserr"
@@ -27,7 +32,26 @@ func (x *exchange) call() (upstream.Call, error) {
 	if x.createsBucket() {
 		return x.createBucket(c)
 	}
-	return c, nil
+	return c, x.hashDocument(&c)
+}
+
+// mostHashed is more than a document needs that deletes a thousand objects, or completes an upload of ten thousand parts.
+const mostHashed = 4 << 20
+
+// hashDocument finds the hash of a document that the client has sent without one: stores take bodies in chunks for objects and parts
+// alone, and without TLS there must be something that proves it.
+func (x *exchange) hashDocument(c *upstream.Call) error {
+	content := x.r.Method == http.MethodPut && x.target.Key != "" && !x.hasSubresource() || x.query.Has("partNumber")
+	if c.Body == nil || c.SHA256 != "" || content || c.Length > mostHashed {
+		return nil
+	}
+	document, err := io.ReadAll(c.Body)
+	if err != nil {
+		return cmp.Or(x.fault(), err)
+	}
+	sum := sha256.Sum256(document)
+	c.Body, c.SHA256 = bytes.NewReader(document), hex.EncodeToString(sum[:])
+	return nil
 }
 
 // fault is what was wrong with the body of the client, if anything was.

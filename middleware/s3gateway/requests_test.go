@@ -1,6 +1,8 @@
 package s3gateway_test
 
 import (
+	"crypto/md5"
+	"encoding/base64"
 	"io"
 	"net"
 	"net/http"
@@ -145,6 +147,32 @@ func TestBucketsAreListedWithoutARouteForAll(t *testing.T) {
 	if a, err := send(r); err != nil || a.status != 403 {
 		t.Errorf("without a signature: %v, %v", a, err)
 	}
+}
+
+// TestDocumentsGoWithTheirHash: stores take chunks for objects alone.
+func TestDocumentsGoWithTheirHash(t *testing.T) {
+	far := newStore(t)
+	far.want(200, "PUT", "/photos", "")
+	g := newGateway(t, far.upstream("far"), clients, "[[filter.s3gateway.route]]\nbucket = '*'\nupstreams = ['far']\n")
+	var hash string
+	far.meet(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut || r.Method == http.MethodPost { // and no health check
+			hash = r.Header.Get("X-Amz-Content-Sha256")
+		}
+		return false
+	})
+	g.want(200, "PUT", "/photos/a", "a")
+	if !strings.HasPrefix(hash, "STREAMING-") {
+		t.Errorf("an object is sent as %q", hash)
+	}
+	document := "<Delete><Object><Key>a</Key></Object></Delete>"
+	sum := md5.Sum([]byte(document))
+	g.want(200, "POST", "/photos?delete", document, "Content-MD5", base64.StdEncoding.EncodeToString(sum[:]))
+	if len(hash) != 64 {
+		t.Errorf("a document is sent as %q", hash)
+	}
+	g.want(404, "GET", "/photos/a", "")
+	g.want("BadDigest", "POST", "/photos?delete", document, "Content-MD5", base64.StdEncoding.EncodeToString(make([]byte, 16)))
 }
 
 // TestOwnerOfBuckets: with one store, a client is who he is there, since that is what ACLs are about. Several stores have several
