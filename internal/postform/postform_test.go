@@ -53,6 +53,10 @@ func TestRest(t *testing.T) {
 		"a boundary with half a line end":   {"file\r\n--x\n\r\n--x--\r\n", 0, 100, s3err.MalformedPOSTRequest},
 		"an end after half a line end":      {"file\n--x--\n", 0, 100, s3err.MalformedPOSTRequest},
 		"too large, in what does not end":   {strings.Repeat("f", 100), 0, 3, s3err.EntityTooLarge},
+		"much after it":                     {"file\r\n--x\r\n" + strings.Repeat("more", 10<<10), 0, 100, ""},
+		"too much after it":                 {"file\r\n--x\r\n" + strings.Repeat("more", 64<<10), 0, 100, s3err.MalformedPOSTRequest},
+		"a file of several pieces":          {strings.Repeat("\r\n-", 40000) + "\r\n--x--\r\n", 120000, 120000, ""},
+		"several pieces, too small":         {strings.Repeat("\r\n-", 40000) + "\r\n--x--\r\n", 120001, 130000, s3err.EntityTooSmall},
 		"a size that only the whole can be": {"file\r\n--x--\r\n", 0, math.MaxInt64, ""},
 	} {
 		for way, slow := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader, "in halves": iotest.HalfReader} {
@@ -73,10 +77,14 @@ func TestRest(t *testing.T) {
 			}
 		}
 	}
-	f := read(t, keyPart+filePart+"file")
-	f.lead.src.Reset(io.MultiReader(strings.NewReader("file"), iotest.ErrReader(io.ErrUnexpectedEOF)))
-	if _, err := io.ReadAll(f.Rest(0, 100)); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("a connection that breaks: %v", err)
+	// The end of the file is not shown before that of the form.
+	for _, come := range []string{"file", "file\r\n--x", "file\r\n--x-", "file\r\n--x--", "file\r\n--x--\r", "file\r\n--x\r\nmore\r\n--x--\r\n"} {
+		f := read(t, keyPart+filePart)
+		f.lead.src.Reset(io.MultiReader(strings.NewReader(come), iotest.ErrReader(io.ErrUnexpectedEOF)))
+		got, err := io.ReadAll(f.Rest(0, 100))
+		if !errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(string(got), "\n") {
+			t.Errorf("a connection that breaks after %q: got %q, %v", come, got, err)
+		}
 	}
 }
 
