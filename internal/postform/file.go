@@ -102,8 +102,11 @@ var (
 
 // fill reads once.
 func (r *rest) fill() {
-	r.buf = slices.Grow(r.buf[:copy(r.buf, r.buf[r.given:])], piece)
-	r.given = 0
+	if r.given > 0 {
+		r.buf = r.buf[:copy(r.buf, r.buf[r.given:])]
+		r.given = 0
+	}
+	r.buf = slices.Grow(r.buf, piece)
 	have := len(r.buf)
 	n, err := r.src.Read(r.buf[have : have+piece])
 	r.buf = r.buf[:have+n]
