@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strings"
 
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
@@ -52,6 +53,10 @@ func (x *exchange) posted(resp *http.Response, from *upstream.Upstream) error {
 	// The object is stored, whatever the document is.
 	if text, err := io.ReadAll(io.LimitReader(resp.Body, small)); err == nil && etag == "" && xml.Unmarshal(text, &document) == nil {
 		etag = document.ETag
+	}
+	if etag = strings.Trim(etag, `"`); etag != "" {
+		etag = `"` + etag + `"` // which some stores leave out here
+		resp.Header.Set("Etag", etag)
 	}
 	x.head(resp, x.names(from))
 	h, f := x.w.Header(), x.caller.Form

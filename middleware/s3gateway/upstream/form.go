@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -95,7 +96,8 @@ func fieldName(name string) string {
 func (f *Form) policy(bucket string, fields map[string]string, now time.Time) string {
 	conditions := []any{map[string]string{"bucket": bucket}}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		conditions = append(conditions, []string{"eq", "$" + fieldName(name), fields[name]})
+		// Not ["eq", ...]: Ceph takes a value that begins with $ for another field there.
+		conditions = append(conditions, map[string]string{fieldName(name): fields[name]})
 	}
 	if f.Least > 0 || f.Most < math.MaxInt64 {
 		conditions = append(conditions, []any{"content-length-range", f.Least, f.Most})
@@ -104,10 +106,13 @@ func (f *Form) policy(bucket string, fields map[string]string, now time.Time) st
 	if end.IsZero() {
 		end = now.Add(formLife)
 	}
-	document, _ := json.Marshal(map[string]any{ // strings and numbers always can be written
+	var document bytes.Buffer
+	e := json.NewEncoder(&document)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(map[string]any{ // strings and numbers always can be written
 		"expiration": end.UTC().Format("2006-01-02T15:04:05.000Z"), "conditions": conditions,
 	})
-	return base64.StdEncoding.EncodeToString(document)
+	return base64.StdEncoding.EncodeToString(document.Bytes())
 }
 
 // headed is a form: its head, and then what the client sends. When the head goes out, the body below counts as begun: the store may act
