@@ -504,3 +504,19 @@ func (letters) Read(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// TestFormsAreForgottenByTheCache reads what a form has replaced.
+func TestFormsAreForgottenByTheCache(t *testing.T) {
+	g, at := newCaching(t, "trust_for = 3600")
+	g.posts(204, "photos", page{fields: []pair{userKey}, file: "first"})
+	g.want(200, "PUT", "/photos/other", "other")
+	g.warm("/photos/user/photo.png", "first", at)
+	g.warm("/photos/other", "other", at)
+	g.has("/photos/user/photo.png", "first")
+	at.asked() // it is kept
+	g.posts(204, "photos", page{fields: []pair{userKey}, file: "second"})
+	g.has("/photos/user/photo.png", "second")
+	at.requests()
+	g.has("/photos/other", "other")
+	at.asked() // what is not the form's is kept
+}
