@@ -54,3 +54,20 @@ func (f *Form) Verify(key Key) error {
 	}
 	return awserr.New(awserr.SignatureDoesNotMatch, noMatch, "AWSAccessKeyId", f.AccessKey, "StringToSign", f.Policy, "SignatureProvided", f.given)
 }
+
+// FormFields are the fields, in lower case, that a form must have beside its policy and its signature, and that the policy must name.
+func (s *Signer) FormFields(at time.Time) map[string]string {
+	scope := NewScope(at, s.region, s.service)
+	fields := map[string]string{
+		"x-amz-algorithm": algorithm, "x-amz-credential": s.credentials.AccessKeyID + "/" + scope.String(), "x-amz-date": at.UTC().Format(timeFormat),
+	}
+	if s.credentials.SessionToken != "" {
+		fields["x-amz-security-token"] = s.credentials.SessionToken
+	}
+	return fields
+}
+
+// SignPolicy signs a form's policy as it is sent, in base64. The time is that of its fields.
+func (s *Signer) SignPolicy(policy string, at time.Time) string {
+	return Derive(s.credentials.SecretAccessKey, NewScope(at, s.region, s.service)).Sign(policy)
+}

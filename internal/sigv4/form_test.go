@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/apus-storage/apus/internal/awserr"
 	"github.com/apus-storage/apus/internal/sigv4"
@@ -51,6 +52,27 @@ func TestForm(t *testing.T) {
 			if err == nil && (f.AccessKey != "AKIAEXAMPLE" || f.SecurityToken != form["x-amz-security-token"]) {
 				t.Errorf("%s: %+v", c.name, f)
 			}
+		}
+	}
+}
+
+// TestSignedForm takes a form that a signer signed.
+func TestSignedForm(t *testing.T) {
+	at := time.Date(2026, 7, 9, 12, 0, 0, 0, time.UTC)
+	for _, token := range []string{"", "a token"} {
+		s := sigv4.NewSigner("AK", secret, token, region)
+		fields := s.FormFields(at)
+		fields["policy"] = "e30="
+		fields["x-amz-signature"] = s.SignPolicy("e30=", at)
+		f, err := sigv4.ParseForm(func(name string) string { return fields[name] }, sigv4.Rules{Region: region})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Verify(sigv4.Derive(secret, f.Scope)); err != nil || f.AccessKey != "AK" || !f.Time.Equal(at) || f.SecurityToken != token {
+			t.Errorf("%+v: %v", f, err)
+		}
+		if f.Verify(sigv4.Derive("another", f.Scope)) == nil {
+			t.Error("another secret is as good")
 		}
 	}
 }

@@ -1,45 +1,22 @@
 package s3api
 
 import (
-	"errors"
 	"io"
 	"math"
-	"mime"
-	mimeparts "mime/multipart"
 	"net/http"
 	"strings"
 
+	"github.com/apus-storage/apus/internal/postform"
+	"github.com/apus-storage/apus/internal/postpolicy"
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/sigv2"
 	"github.com/apus-storage/apus/internal/sigv4"
-	"github.com/apus-storage/apus/middleware/s3api/postpolicy"
 )
-
-// The bounds of what comes before a form's file. The first is AWS's, of the fields' names and values; the second is of all
-// that is read, with the heads of the parts and the reader's buffer.
-const (
-	maxFields = 20 << 10
-	maxHead   = 64 << 10
-)
-
-// maxBoundary is RFC 2046's.
-const maxBoundary = 70
-
-// A form is a browser's upload, read up to its file.
-type form struct {
-	fields      map[string]string // by their names in lower case; ${filename} is filled in
-	file        io.Reader
-	least, most int64 // bytes that the file must and may have
-}
 
 // isForm says whether a request is a browser's form that uploads an object: who has signed it is in its fields.
 func (f *filter) isForm(r *http.Request) bool {
-	if types := r.Header["Content-Type"]; r.Method != http.MethodPost || len(types) == 0 || f.signed(r) {
-		return false
-	}
-	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	return strings.EqualFold(strings.TrimSpace(kind), "multipart/form-data")
+	return postform.Is(r) && !f.signed(r)
 }
 
 // postForm carries out the operation that a form is for, which may only be PostObject. The fields before the file have to be
@@ -48,15 +25,16 @@ func (x *exchange) postForm() error {
 	if x.op.name != postObject {
 		return s3err.AccessDenied.With()
 	}
-	_, params, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
-	if err != nil {
-		return malformedForm(err)
-	}
-	f, err := readForm(x.r.Body, params["boundary"])
+	boundary, err := postform.Boundary(x.r.Header.Get("Content-Type"))
 	if err != nil {
 		return err
 	}
-	if x.sig, err = x.formSignature(f.field); err != nil {
+	read, err := postform.Read(x.r.Body, boundary)
+	if err != nil {
+		return err
+	}
+	f := &form{Form: read}
+	if x.sig, err = x.formSignature(f.Field); err != nil {
 		return err
 	}
 	if err := x.authenticate(); err != nil {
@@ -79,111 +57,14 @@ func (x *exchange) postForm() error {
 	if err := x.acl.check(x, x.resource, x.op.need); err != nil {
 		return err
 	}
-	x.key = f.fields["key"]
+	x.key = f.Fields["key"]
 	return x.storeForm(f)
 }
 
-func malformedForm(err error) error { return s3err.MalformedPOSTRequest.With().Because(err) }
-
-// errHead is a form whose file does not come soon enough.
-var errHead = errors.New("more than the fields of a form may be")
-
-// A gate lets through so much, and everything once it is open.
-type gate struct {
-	src  io.Reader
-	left int
-	open bool
-}
-
-func (g *gate) Read(p []byte) (int, error) {
-	if g.open {
-		return g.src.Read(p)
-	}
-	if g.left == 0 {
-		return 0, errHead
-	}
-	n, err := g.src.Read(p[:min(len(p), g.left)])
-	g.left -= n
-	return n, err
-}
-
-// readForm reads a form up to its file. Two fields of one name are refused: a policy judges one value, and it has to be the
-// one that counts.
-func readForm(body io.Reader, boundary string) (*form, error) {
-	if boundary == "" || len(boundary) > maxBoundary {
-		return nil, malformedForm(nil)
-	}
-	f, g := &form{fields: map[string]string{}}, &gate{src: body, left: maxHead}
-	parts, left := mimeparts.NewReader(g, boundary), maxFields
-	for {
-		// A part is taken as it is: the other way of reading would undo quoted-printable.
-		part, err := parts.NextRawPart()
-		if err != nil {
-			return nil, f.ended(err)
-		}
-		name := strings.ToLower(part.FormName())
-		if _, twice := f.fields[name]; name == "" || twice {
-			return nil, malformedForm(nil)
-		}
-		if name == "file" {
-			g.open = true
-			f.file = part
-			f.fill(part.FileName())
-			return f, f.complete()
-		}
-		value, err := io.ReadAll(io.LimitReader(part, int64(left)+1))
-		if left -= len(name) + len(value); err == nil && left < 0 {
-			err = errHead
-		}
-		if err != nil {
-			return nil, f.ended(err)
-		}
-		f.fields[name] = string(value)
-	}
-}
-
-// ended is the answer to a form whose file does not come.
-func (f *form) ended(err error) error {
-	switch {
-	case errors.Is(err, errHead):
-		return s3err.MaxPostPreDataLengthExceeded.With()
-	case err == io.EOF && len(f.fields) > 0:
-		return s3err.InvalidArgument.Say("POST requires exactly one file upload per request.", "ArgumentName", "file", "ArgumentValue", "0")
-	}
-	return malformedForm(err)
-}
-
-// fill replaces ${filename} in what the form says of the object. Some browsers send the whole path of the file.
-func (f *form) fill(name string) {
-	name = name[strings.LastIndexByte(name, '\\')+1:]
-	for field, value := range f.fields {
-		if !signatureFields[field] {
-			f.fields[field] = strings.ReplaceAll(value, "${filename}", name)
-		}
-	}
-}
-
-// complete says whether the form has what each must have.
-func (f *form) complete() error {
-	key, ok := f.fields["key"]
-	switch {
-	case !ok:
-		return s3err.InvalidArgument.Say("Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.",
-			"ArgumentName", "key", "ArgumentValue", "")
-	case key == "":
-		return s3err.InvalidArgument.Say("User key must have a length greater than 0.", "ArgumentName", "key", "ArgumentValue", "")
-	case !validKey(key):
-		return s3err.InvalidArgument.With("ArgumentName", "key")
-	}
-	return nil
-}
-
-func (f *form) field(name string) string { return f.fields[name] }
-
-// signatureFields are of the signature, not of the object.
-var signatureFields = map[string]bool{
-	"policy": true, "signature": true, "awsaccesskeyid": true, "x-amz-algorithm": true, "x-amz-credential": true,
-	"x-amz-date": true, "x-amz-signature": true, "x-amz-security-token": true,
+// A form is a browser's upload, and how many bytes its file must and may have.
+type form struct {
+	*postform.Form
+	least, most int64
 }
 
 // formSignature reads who has signed the policy; nil if nobody has, where that is allowed.
@@ -225,20 +106,20 @@ func (x *exchange) formSignature(field func(string) string) (*signature, error) 
 
 // holdToPolicy checks the form by its policy, which is signed. An anonymous form has none.
 func (x *exchange) holdToPolicy(f *form) error {
-	if given, ok := f.fields["bucket"]; ok && given != x.bucket {
+	if given, ok := f.Fields["bucket"]; ok && given != x.bucket {
 		return s3err.InvalidArgument.With("ArgumentName", "bucket", "ArgumentValue", given)
 	}
 	if x.sig == nil {
 		f.least, f.most = 0, math.MaxInt64
 		return nil
 	}
-	f.fields["bucket"] = x.bucket
-	policy, err := postpolicy.Parse(f.fields["policy"])
+	f.Fields["bucket"] = x.bucket
+	policy, err := postpolicy.Parse(f.Fields["policy"])
 	if err != nil {
 		return err
 	}
 	f.least, f.most = policy.Size()
-	return policy.Check(f.fields, x.clock.Now())
+	return policy.Check(f.Fields, x.clock.Now())
 }
 
 // request is the form as a request that stores the file. Nothing is taken over from the headers that it came with: nobody
@@ -255,7 +136,7 @@ func (f *form) request(r *http.Request) (*http.Request, error) {
 			h[name] = v
 		}
 	}
-	for name, value := range f.fields {
+	for name, value := range f.Fields {
 		header, err := formHeader(name)
 		if err != nil {
 			return nil, err
@@ -270,7 +151,7 @@ func (f *form) request(r *http.Request) (*http.Request, error) {
 	}
 	put := *r
 	put.Header, put.ContentLength = h, -1
-	put.Body = io.NopCloser(&sized{src: f.file, least: f.least, most: f.most})
+	put.Body = io.NopCloser(f.File(f.least, f.most))
 	return &put, nil
 }
 
@@ -291,38 +172,14 @@ func formHeader(field string) (string, error) {
 	case ok:
 		return field, nil
 	case strings.HasPrefix(field, "x-amz-meta-") || strings.HasPrefix(field, "x-amz-grant-"):
-		if strings.ContainsFunc(field, notToken) {
+		if !postform.IsToken(field) {
 			return "", s3err.InvalidArgument.With("ArgumentName", field)
 		}
 		return field, nil
-	case signatureFields[field]:
+	case postform.OfSignature(field):
 		return "", nil
 	case strings.HasPrefix(field, "x-amz-"), field == "tagging":
 		return "", s3err.NotImplemented.With("Header", field)
 	}
 	return "", nil
-}
-
-// notToken says whether a character may not stand in the name of a header.
-func notToken(c rune) bool {
-	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
-}
-
-// sized is a file that has to have a size: it ends well only if it has.
-type sized struct {
-	src         io.Reader
-	n           int64
-	least, most int64
-}
-
-func (s *sized) Read(p []byte) (int, error) {
-	n, err := s.src.Read(p)
-	s.n += int64(n)
-	switch {
-	case s.n > s.most:
-		return 0, s3err.EntityTooLarge.Say("Your proposed upload exceeds the maximum allowed size", sizes("MaxSizeAllowed", s.most, s.n)...)
-	case err == io.EOF && s.n < s.least:
-		return n, s3err.EntityTooSmall.Say("Your proposed upload is smaller than the minimum allowed size", sizes("MinSizeAllowed", s.least, s.n)...)
-	}
-	return n, err
 }

@@ -1,10 +1,7 @@
 package s3api
 
 import (
-	"encoding/xml"
 	"mime"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,7 +9,6 @@ import (
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/checksum"
 	"github.com/apus-storage/apus/internal/s3err"
-	"github.com/apus-storage/apus/middleware/s3api/s3xml"
 )
 
 const postObject = "PostObject"
@@ -69,25 +65,13 @@ func (x *exchange) postObject() error {
 
 // posted answers as the form wants it.
 func (x *exchange) posted(f *form, etag string) error {
-	h := x.w.Header()
-	if target := f.redirect(x.bucket, x.key, etag); target != "" {
-		h.Set("Location", target)
-		return x.finish(http.StatusSeeOther)
+	status, location, document := f.Answer(x.bucket, x.key, etag, x.location())
+	x.w.Header().Set("Location", location)
+	if document == nil {
+		return x.finish(status)
 	}
-	where := x.location()
-	h.Set("Location", where)
-	switch f.fields["success_action_status"] {
-	case "200":
-		return x.finish(http.StatusOK)
-	case "201":
-		body, err := s3xml.Encode(postResponse{Location: where, Bucket: x.bucket, Key: x.key, ETag: etag})
-		if err != nil {
-			return err
-		}
-		x.write(http.StatusCreated, typeXML, body)
-		return nil
-	}
-	return x.finish(http.StatusNoContent)
+	x.write(status, typeXML, document)
+	return nil
 }
 
 // location is where the object of the exchange is, for clients.
@@ -100,34 +84,4 @@ func (x *exchange) location() string {
 		path = apipath.Quote("/" + x.key)
 	}
 	return scheme + x.r.Host + path
-}
-
-type postResponse struct {
-	XMLName  xml.Name `xml:"PostResponse"`
-	Location string   `xml:"Location"`
-	Bucket   string   `xml:"Bucket"`
-	Key      string   `xml:"Key"`
-	ETag     string   `xml:"ETag"`
-}
-
-// redirect is where the browser is to go next, "" if the form does not say, or nothing that is a place on the web.
-func (f *form) redirect(bucket, key, etag string) string {
-	target := f.fields["success_action_redirect"]
-	if target == "" {
-		target = f.fields["redirect"]
-	}
-	u, err := url.Parse(target)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return ""
-	}
-	if u.RawQuery != "" {
-		u.RawQuery += "&"
-	}
-	u.RawQuery += "bucket=" + url.QueryEscape(bucket) + "&key=" + url.QueryEscape(key) + "&etag=" + url.QueryEscape(etag)
-	return u.String()
-}
-
-// sizes are the details of an error about a size.
-func sizes(limit string, allowed, proposed int64) []string {
-	return []string{"ProposedSize", strconv.FormatInt(proposed, 10), limit, strconv.FormatInt(allowed, 10)}
 }

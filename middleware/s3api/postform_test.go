@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	mimeparts "mime/multipart"
 	"net/http"
@@ -390,32 +389,3 @@ func TestFilesStream(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-// FuzzForm gives the reader of forms anything: it may not panic, and reads no more than it may.
-func FuzzForm(f *testing.F) {
-	f.Add("--x\r\nContent-Disposition: form-data; name=key\r\n\r\nabc\r\n--x\r\nContent-Disposition: form-data; name=file; filename=\"a\\b\"\r\n\r\nabc\r\n--x--\r\n")
-	f.Add("--x--")
-	f.Fuzz(func(t *testing.T, body string) {
-		form, err := readForm(strings.NewReader(body), "x")
-		if err != nil {
-			return
-		}
-		total := 0
-		for name, value := range form.fields {
-			if name != strings.ToLower(name) {
-				t.Errorf("field %q", name)
-			}
-			total += len(value)
-		}
-		if form.fields["key"] == "" {
-			t.Error("no key")
-		}
-		// ${filename} may have made the values longer.
-		if total > maxFields*maxHead {
-			t.Errorf("%d bytes of fields", total)
-		}
-		if _, err := io.Copy(io.Discard, form.file); err != nil && err != io.ErrUnexpectedEOF {
-			t.Error(fmt.Errorf("file: %w", err))
-		}
-	})
-}

@@ -285,6 +285,8 @@ func (x *exchange) forget() {
 		if !whole {
 			x.cache.Distrust()
 		}
+	case x.caller.Form != nil:
+		x.forgetKey(x.caller.Form.Fields["key"], "")
 	case x.target.Key == "":
 		x.cache.Distrust() // the bucket's rules may be others
 	default:

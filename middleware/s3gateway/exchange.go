@@ -88,6 +88,8 @@ func (x *exchange) serve() error {
 		return s3err.AccessDenied.With().Because(errNoRoute)
 	}
 	switch {
+	case x.caller.Form != nil:
+		return x.postForm()
 	case x.caller.Operation.Source != nil:
 		return x.copy(*x.caller.Operation.Source)
 	case x.cacheable():

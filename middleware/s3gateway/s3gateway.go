@@ -30,7 +30,7 @@
 // forward makes a call of it (call.go), which a store of the route's group gets (package upstream), and the answer goes to the
 // client (answer.go) with the store's names changed into those that the client knows (names.go). Some requests are
 // more than one call: listing buckets (buckets.go), copying from another store (copy.go), what a mirror is asked for (mirror.go), what
-// is read from the cache (cached.go, package readcache).
+// is read from the cache (cached.go, package readcache). A browser's form is signed within, and is signed anew there (form.go).
 //
 // Invariants:
 //   - Nothing is sent to a store before the signature was found right and the request is allowed.
@@ -72,6 +72,7 @@ import (
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/internal/postform"
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/sigv2"
@@ -300,7 +301,8 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // meant says whether a request is one for S3. Before something else, a request without a signature is for that, unless somebody
-// anonymous is let in here, and its path and headers are none of Swift's; a browser's question whether it may send one is for us.
+// anonymous is let in here, and its path and headers are none of Swift's; a browser's question whether it may send one is for us, as
+// is its form, which is signed within.
 func (f *filter) meant(r *http.Request) bool {
 	if f.alone {
 		return true
@@ -311,7 +313,7 @@ func (f *filter) meant(r *http.Request) bool {
 	if sigv4.Recognise(r) || sigv2.Recognise(r) {
 		return true
 	}
-	return (f.gate.Anonymous() || r.Method == http.MethodOptions) && !f.forSwift(r)
+	return (f.gate.Anonymous() || r.Method == http.MethodOptions || postform.Is(r)) && !f.forSwift(r)
 }
 
 // forSwift says whether an unsigned request is one of the Swift API.

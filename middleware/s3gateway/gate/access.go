@@ -1,9 +1,7 @@
 package gate
 
 import (
-	"mime"
 	"net/http"
-	"strings"
 
 	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/middleware/s3gateway/route"
@@ -85,8 +83,8 @@ func (o *Operation) ofBucket(r *http.Request, ps params) error {
 	case http.MethodOptions:
 		o.Any = everything
 	case http.MethodPost:
-		if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); strings.HasPrefix(kind, "multipart/") {
-			return s3err.NotImplemented.Say("Posting objects with browser forms is not implemented.", "Header", "Content-Type")
+		if err := noForm(r); err != nil {
+			return err
 		}
 		o.All = Write
 		if o.Deletes = ps.get("delete") != nil; !o.Deletes || !ps.only("delete") {

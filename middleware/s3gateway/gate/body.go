@@ -46,6 +46,9 @@ func (p Payload) Err() error {
 // Body returns the request's body. Nothing of it is read but for a body that names keys which the identity may not delete all.
 // The request must have been authorised.
 func (c *Caller) Body(r *http.Request) (Payload, error) {
+	if c.Form != nil {
+		return c.Form.body(r)
+	}
 	p := Payload{Length: r.ContentLength, Reader: r.Body}
 	if r.Body == nil {
 		p.Reader = http.NoBody

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/apus-storage/apus/internal/awserr"
+	"github.com/apus-storage/apus/internal/postform"
 	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/sigv2"
 	"github.com/apus-storage/apus/internal/sigv4"
@@ -32,6 +33,7 @@ type Claim struct {
 	v2     *sigv2.Signature
 	params params
 	header http.Header
+	form   *form // nil if it is none
 }
 
 // String names the identity; the claim holds a secret.
@@ -41,7 +43,7 @@ func (c *Claim) String() string { return "claim of identity " + c.Identity.Name 
 func (c *Claim) GoString() string { return c.String() }
 
 // Claim reads who a request says that it is from, and what it would do. The target is what route.Address made of it. The
-// body is not touched.
+// body is not touched, but for the fields of a browser's form, which say who has signed it.
 func (g *Gate) Claim(r *http.Request, t route.Target) (*Claim, error) {
 	c := &Claim{gate: g, header: r.Header}
 	if err := c.parse(r, t); err != nil {
@@ -51,7 +53,9 @@ func (g *Gate) Claim(r *http.Request, t route.Target) (*Claim, error) {
 		return nil, err
 	}
 	var err error
-	if c.Operation, err = derive(r, t, c.params); err != nil {
+	if c.form != nil {
+		c.Operation = c.form.operation(t)
+	} else if c.Operation, err = derive(r, t, c.params); err != nil {
 		return nil, err
 	}
 	if c.token == "" {
@@ -103,6 +107,8 @@ func (c *Claim) parse(r *http.Request, t route.Target) error {
 		return c.signedByV2()
 	case inHeader:
 		return s3err.InvalidArgument.Say("Unsupported Authorization Type", "ArgumentName", "Authorization")
+	case t.Bucket != "" && t.Key == "" && postform.Is(r):
+		return c.parseForm(r, t)
 	}
 	return nil
 }
@@ -159,6 +165,8 @@ type Caller struct {
 	Query string
 	// Operation is what the request would do.
 	Operation Operation
+	// Form is what a browser's form says, nil if the request is none.
+	Form *Form
 
 	payload sigv4.Payload
 	chain   *sigv4.Chain // nil if the signatures of chunks are not to be compared
@@ -172,6 +180,8 @@ func (c *Claim) Admit(o Options) (*Caller, error) {
 	caller := &Caller{Identity: c.Identity, Token: c.token, Query: c.Query(), Operation: c.Operation}
 	var err error
 	switch {
+	case c.form != nil:
+		err = c.admitForm(caller, o)
 	case c.v4 != nil:
 		caller.Version, caller.Presigned, caller.payload = 4, c.v4.Presigned, c.v4.Payload
 		if c.v4.Presigned {
@@ -188,7 +198,7 @@ func (c *Claim) Admit(o Options) (*Caller, error) {
 		}
 	case c.v2 != nil:
 		if !o.AllowV2 {
-			return nil, awserr.New(awserr.InvalidRequest, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
+			return nil, noV2()
 		}
 		caller.Version, caller.Presigned = 2, c.v2.Presigned
 		if c.v2.Presigned {
@@ -209,6 +219,10 @@ func (c *Claim) Admit(o Options) (*Caller, error) {
 	return caller, caller.alive(c.gate.deps.Clock.Now())
 }
 
+func noV2() error {
+	return awserr.New(awserr.InvalidRequest, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
+}
+
 // alive refuses an identity that has ended. Whoever hears so has proved that it is his.
 func (c *Caller) alive(now time.Time) error {
 	end := c.Identity.Expires
@@ -220,6 +234,9 @@ func (c *Caller) alive(now time.Time) error {
 	}
 	if c.Presigned && end.Before(c.Expires) {
 		c.Expires = end
+	}
+	if c.Form != nil && end.Before(c.Form.Expires) {
+		c.Form.Expires = end
 	}
 	return nil
 }

@@ -22,14 +22,15 @@
 //   - Nothing that a client sends switches a check off. Skew and expiry are enforced for whatever has a date, on every route.
 //   - A request that could be read in two ways is refused: one with two signatures, with a parameter twice (in any case of
 //     letters), or with a known parameter in another case.
-//   - What an identity may not do is refused before a byte of the body is read. What only the body can tell is checked while
+//   - What an identity may not do is refused before a byte of the body is read, but for the fields of a form (PostObject), which have a
+//     bounded size and say who asks, for what. What only the body can tell is checked while
 //     it streams: its last byte and io.EOF come only after everything that the client signed or said of it was found right.
 //   - An identity with prefixes does nothing to a bucket itself, lists only within them, and has the keys of a request that deletes
 //     many objects looked at. Keys with segments of dots are outside of every prefix.
 //   - Secrets reach no error and no log.
 //
-// Non-goals: forms that post objects from browsers are refused, as are temporary credentials. The answer is the caller's to
-// make: errors are those of packages awserr and s3err, and s3err.From knows their status.
+// Non-goals: temporary credentials are refused. The answer is the caller's to make: errors are those of packages awserr and s3err,
+// and s3err.From knows their status.
 package gate
 
 import (

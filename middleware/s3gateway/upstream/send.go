@@ -50,6 +50,8 @@ type Call struct {
 	Scope *string
 	// Place is where the store has said that the request belongs; nil for its endpoint.
 	Place *Place
+	// Form is what a form that posts an object says, nil for any other request. Then the key is in it, and Body what follows its fields.
+	Form *Form
 }
 
 // Send signs a request and sends it, once. The answer's body must be closed. The error is an *Error, or an *awserr.Error if
@@ -144,6 +146,9 @@ func (u *Upstream) enter(ctx context.Context) (func(), error) {
 
 // request makes the signed request, without a context yet.
 func (u *Upstream) request(c Call, k keys) (*http.Request, *sending, error) {
+	if c.Form != nil {
+		return u.formRequest(c, k)
+	}
 	at, err := u.address(c)
 	if err != nil {
 		return nil, nil, err

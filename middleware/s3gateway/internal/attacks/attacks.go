@@ -91,7 +91,7 @@ func (c Case) Raw(w World) []byte { return c.make(w).bytes() }
 // Cases are all requests that must be refused.
 func Cases() []Case {
 	var all []Case
-	for _, part := range [][]Case{signatures(), times(), ambiguities(), presigned(), paths(), hosts(), rights(), deletes(), bodies(), chunks(), trailers()} {
+	for _, part := range [][]Case{signatures(), times(), ambiguities(), presigned(), paths(), hosts(), rights(), deletes(), bodies(), chunks(), trailers(), forms()} {
 		all = append(all, part...)
 	}
 	w := World{Host: "localhost", Now: time.Unix(1e9, 0)}

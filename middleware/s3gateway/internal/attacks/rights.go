@@ -140,8 +140,8 @@ func rights() []Case {
 		by(Owner, "a copy in disguise", forbidden, "PUT", object, "X-Amz-Copy_Source", "/"+Foreign+"/a"),
 		by(Owner, "a copy from an ARN", "NotImplemented", "PUT", object, source, "arn:aws:s3:us-east-1:1:accesspoint/x/object/a"),
 		by(Owner, "renaming another's object", "NotImplemented", "PUT", object+"?renameObject", "X-Amz-Rename-Source", "/"+Foreign+"/a"),
-		by(Owner, "a form from a browser", "NotImplemented", "POST", all, "Content-Type", "multipart/form-data; boundary=x"),
-		{Name: "a form from a browser, by nobody", Code: "NotImplemented", make: func(w World) *message {
+		by(Owner, "a form from a browser, signed as other requests", invalid, "POST", all, "Content-Type", "multipart/form-data; boundary=x"),
+		{Name: "a form from a browser, by nobody", Code: "MalformedPOSTRequest", make: func(w World) *message {
 			return request(w, "POST", all).with("Content-Type", "multipart/form-data; boundary=x").carry("--x--\r\n")
 		}},
 	}, []Case{

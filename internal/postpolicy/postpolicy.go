@@ -210,6 +210,9 @@ func (p *Policy) add(match, field, value string) {
 // Size is how many bytes the file must and may have.
 func (p *Policy) Size() (least, most int64) { return p.min, p.max }
 
+// Expires is when it ends.
+func (p *Policy) Expires() time.Time { return p.expires }
+
 // unnamed are fields that no condition has to name, with those that begin with x-ignore-.
 var unnamed = map[string]bool{"policy": true, "file": true, "signature": true, "awsaccesskeyid": true, "x-amz-signature": true}
 
