@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/awschunked"
+	"github.com/apus-storage/apus/internal/headname"
 )
 
 // dropped are the headers of a client that a store must not see: those of one connection, those that say what is in front
@@ -24,13 +25,14 @@ var dropped = map[string]bool{
 	"X-Amz-Region-Set": true, "Ibm-Service-Instance-Id": true,
 }
 
-// clean returns the headers of a request without those that are the client's connection's or the gateway's matter. The map is
-// a new one; its lines are the request's own, which nobody changes.
+// clean returns the headers of a request without those that are the client's connection's or the gateway's matter, and those
+// whose names are no tokens: AWS ignores nearly all metadata that has such, and net/http would send nothing.
+// The map is a new one; its lines are the request's own, which nobody changes.
 func clean(from http.Header) http.Header {
 	to := make(http.Header, len(from)+8)
 	for name, values := range from {
 		name = textproto.CanonicalMIMEHeaderKey(name)
-		if !dropped[name] && !strings.HasPrefix(name, "X-Forwarded-") && !ambiguous(name) {
+		if !dropped[name] && !strings.HasPrefix(name, "X-Forwarded-") && !ambiguous(name) && !headname.Odd(name) {
 			if before := to[name]; before != nil { // in another case of letters
 				values = slices.Concat(before, values)
 			}

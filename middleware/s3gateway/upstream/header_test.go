@@ -26,7 +26,7 @@ func TestHeaders(t *testing.T) {
 		"X-Forwarded-For": {"10.0.0.1"}, "X-Forwarded-Proto": {"https"}, "Forwarded": {"for=10.0.0.1"}, "Via": {"1.1 proxy"}, "X-Real-Ip": {"10.0.0.1"},
 		"Connection": {"X-Mine, Range-Not, X-Amz-Acl"}, "X-Mine": {"1"}, "Te": {"trailers"}, "Trailer": {"X"}, "Upgrade": {"h2c"}, "Proxy-Authorization": {"secret"},
 		"Transfer-Encoding": {"chunked"}, "Content-Length": {"7"}, "Host": {"smuggled"}, "Cookie": {"a=b"}, "Keep-Alive": {"1"},
-		"X_amz_copy_source": {"/other/key"}, "X-Amz_acl": {"public-read"}, "Date": {"Mon, 01 Jan 2001 00:00:00 GMT"},
+		"X_amz_copy_source": {"/other/key"}, "X-Amz_acl": {"public-read"}, "X-Amz-Meta-(": {"no token"}, "X-Amz-Acl=": {"public-read"}, "Date": {"Mon, 01 Jan 2001 00:00:00 GMT"},
 	}
 	resp, _ := send(t, u, c)
 	got := <-s.got
