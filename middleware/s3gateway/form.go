@@ -58,7 +58,7 @@ func (x *exchange) posted(resp *http.Response, from *upstream.Upstream) error {
 		etag = `"` + etag + `"` // which some stores leave out here
 		resp.Header.Set("Etag", etag)
 	}
-	x.head(resp, x.names(from))
+	x.head(resp, from)
 	h, f := x.w.Header(), x.caller.Form
 	key := f.Fields["key"]
 	h.Del("Content-Type")
