@@ -15,6 +15,7 @@ import (
 	"github.com/apus-storage/apus/backend/updates"
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/clock"
+	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/disk"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/nodes"
@@ -262,6 +263,9 @@ func (c *call) growth() error {
 // time reads X-Timestamp, which a request that changes something must have.
 func (c *call) time(required bool) error {
 	v := c.r.Header.Get("X-Timestamp")
+	if v == "" && c.r.Method == http.MethodDelete {
+		v = c.r.Header.Get(conditional.HeaderTime)
+	}
 	if v == "" {
 		if required {
 			return text(http.StatusBadRequest, "Missing X-Timestamp header")

@@ -16,6 +16,9 @@ const (
 	// HeaderBehind is the proxy's word to a node whose version the condition does not hold of: it holds of one of this time,
 	// which another node has, so that an older one does not count.
 	HeaderBehind = "X-Backend-If-Behind"
+	// HeaderTime is the X-Timestamp of a conditional DELETE, which has none under that name: a node that knows no conditions
+	// would delete at once, and so refuses it with 400.
+	HeaderTime = "X-Backend-If-Timestamp"
 	// HeaderReserved is a node's promise, in its 100 Continue: the time of what it has, "0" for nothing.
 	HeaderReserved = "X-Backend-Reserved"
 )

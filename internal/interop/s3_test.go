@@ -100,6 +100,12 @@ func (p *pair) does(k *talker, status int, user, method, path, body string, head
 func (p *pair) both(status int, user, method, path string, head ...string) answer {
 	p.t.Helper()
 	one, two := p.does(p.begins, status, user, method, path, "", head...), p.does(p.ends, status, user, method, path, "", head...)
+	for _, a := range []*answer{&one, &two} {
+		if a.status == 404 && method == "HEAD" { // Apus names the marker that hides an object, as AWS does
+			a.head.Del("X-Amz-Delete-Marker")
+			a.head.Del("X-Amz-Version-Id")
+		}
+	}
 	if w, g := said(one), said(two); w != g {
 		p.t.Errorf("%s %s by %s: %s and %s differ:\n%s", method, path, user, p.begins.base, p.ends.base, diff(w, g))
 	}

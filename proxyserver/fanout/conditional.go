@@ -34,8 +34,13 @@ func (d *Dispatcher) PutIf(ctx context.Context, t Target, p Put) (*Answer, error
 	return d.writeIf(ctx, t, http.MethodPut, p)
 }
 
-// DeleteIf deletes on a condition, likewise. The end of the request's empty body is what nodes wait for.
+// DeleteIf deletes on a condition, likewise. The end of the request's empty body is what nodes wait for. Those that know no
+// conditions would not wait, so the time is not where they look for it, and they refuse what has none.
 func (d *Dispatcher) DeleteIf(ctx context.Context, t Target, headers []http.Header) (*Answer, error) {
+	for _, h := range headers {
+		h[conditional.HeaderTime] = h[headerTimestamp]
+		delete(h, headerTimestamp)
+	}
 	return d.writeIf(ctx, t, http.MethodDelete, Put{Headers: headers, Body: http.NoBody, Length: 0})
 }
 
@@ -199,6 +204,8 @@ func (x *election) ballot(n ring.Node, h http.Header) ballot {
 		d.fault(n, t, x.method, "connecting", f.err)
 	case f.v.status >= 500:
 		d.reject(n, t, x.method, f.v.status)
+	case f.v.status == http.StatusBadRequest && x.method == http.MethodDelete:
+		return ballot{unpromised: true} // it found no time
 	case f.v.status < 300:
 		// It says that it has stored what it has not been sent.
 		return ballot{unpromised: true}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -225,6 +226,32 @@ func TestAConditionWithFooters(t *testing.T) {
 			if got := n.bodies(); len(got) != 1 || !strings.Contains(got[0], "data") || !strings.Contains(got[0], `"X-Object-Sysmeta-A":"b"`) {
 				t.Errorf("node %d has %q", i, got)
 			}
+		}
+	})
+}
+
+// TestDeleteIfLeavesNodesAloneThatPromiseNothing has nodes that delete whatever has a time, as Swift's do, without waiting for a word more:
+// what is refused must be there still.
+func TestDeleteIfLeavesNodesAloneThatPromiseNothing(t *testing.T) {
+	both(t, 3, 3, func(t *testing.T, f *fake) {
+		var deleted atomic.Int64
+		swift := func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("X-Timestamp") == "" {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			deleted.Add(1)
+			w.WriteHeader(http.StatusNoContent)
+		}
+		f.all(swift, 0, 3)
+		headers := f.headers(3)
+		for _, h := range headers {
+			h.Set("X-Timestamp", "1700000000.00000")
+		}
+		a, err := f.d.DeleteIf(t.Context(), f.target(), headers)
+		f.d.Wait()
+		if !errors.Is(err, ErrUnpromised) || deleted.Load() > 0 {
+			t.Errorf("got %+v, %v; %d nodes have deleted", a, err, deleted.Load())
 		}
 	})
 }
