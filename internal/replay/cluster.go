@@ -102,6 +102,12 @@ func (c Conversation) config(path string) ([]byte, error) {
 	if _, err := toml.DecodeFile(path, &base); err != nil {
 		return nil, err
 	}
+	// The servers that answers were recorded from know no buckets but those of who signs.
+	if filters, ok := base["filter"].(map[string]any); ok {
+		if s3, ok := filters["s3api"].(map[string]any); ok {
+			delete(s3, "anonymous_account")
+		}
+	}
 	if _, err := toml.Decode(c.Sections, &own); err != nil {
 		return nil, fmt.Errorf("sections of the conversation: %w", err)
 	}

@@ -126,12 +126,19 @@ func TestFormsAreSentOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp, from, err := group.Do(context.Background(), formCall(strings.Repeat("f", 100)))
-	if err != nil || resp.StatusCode != http.StatusBadGateway || from != group.all[0] || asked != 0 {
+	// The first may have hung up before the rest of the form was sent, and then its answer is lost.
+	if err == nil && (resp.StatusCode != http.StatusBadGateway || from != group.all[0]) || asked != 0 {
 		t.Fatalf("got %v, %v, the second store was asked %d times", resp, err, asked)
 	}
-	resp.Body.Close()
+	if err == nil {
+		resp.Body.Close()
+	}
 	first.CloseClientConnections()
 	first.Listener.Close()
+	// Without a connection that had been idle, which would be found broken only when a part of the form had been sent.
+	if group, err = NewGroup(Failover, []*Upstream{open(t, base(first.URL), Deps{}), open(t, base(second.URL), Deps{})}); err != nil {
+		t.Fatal(err)
+	}
 	resp, from, err = group.Do(context.Background(), formCall("file"))
 	if err != nil || resp.StatusCode != http.StatusOK || from != group.all[1] || asked != 1 {
 		t.Fatalf("got %v, %v, the second store was asked %d times", resp, err, asked)
