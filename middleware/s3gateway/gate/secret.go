@@ -2,18 +2,16 @@ package gate
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable"
+	"github.com/apus-storage/apus/middleware/s3gateway/internal/secret"
 )
 
 // secrets are where the secrets of an identity's access keys come from. The error is callable.ErrUnknown if there is no such
@@ -34,11 +32,11 @@ func newSecrets(c Config, functions map[string]callable.Functions, d Deps) (secr
 		}
 		return fixed(s), nil
 	case c.SecretFile != "":
-		f := &secretFile{watched{path: c.SecretFile, clock: d.Clock}}
-		return f, opened("secret_file", &f.watched, parseSecret, d.Log)
+		f := secretFile{&secret.File[string]{Path: c.SecretFile, Parse: secret.Line, Clock: d.Clock}}
+		return f, opened("secret_file", f.File, d.Log)
 	case c.KeysFile != "":
-		f := &keysFile{watched{path: c.KeysFile, clock: d.Clock}}
-		return f, opened("keys_file", &f.watched, parseKeys, d.Log)
+		f := keysFile{&secret.File[map[string]string]{Path: c.KeysFile, Parse: parseKeys, Clock: d.Clock}}
+		return f, opened("keys_file", f.File, d.Log)
 	case len(c.SecretCommand) > 0:
 		s := &command{args: c.SecretCommand, refresh: c.SecretRefresh.Duration, clock: d.Clock, log: d.Log}
 		if s.refresh <= 0 {
@@ -57,12 +55,12 @@ func newSecrets(c Config, functions map[string]callable.Functions, d Deps) (secr
 }
 
 // opened reads a file for the first time.
-func opened(key string, w *watched, parse func(string) (map[string]string, error), log *slog.Logger) error {
-	if _, err := w.read(parse); err != nil {
+func opened[T any](key string, f *secret.File[T], log *slog.Logger) error {
+	if _, err := f.Get(); err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
-	if info, err := os.Stat(w.path); err == nil && info.Mode().Perm()&0o007 != 0 {
-		log.Warn("a file of secrets can be read by everybody on this machine", "path", w.path)
+	if info, err := os.Stat(f.Path); err == nil && info.Mode().Perm()&0o007 != 0 {
+		log.Warn("a file of secrets can be read by everybody on this machine", "path", f.Path)
 	}
 	return nil
 }
@@ -91,26 +89,17 @@ func (f asked) secret(ctx context.Context, accessKey string) (string, error) {
 }
 
 // secretFile holds one secret.
-type secretFile struct{ watched }
+type secretFile struct{ *secret.File[string] }
 
-func (f *secretFile) secret(context.Context, string) (string, error) {
-	keys, err := f.read(parseSecret)
-	return keys[""], err
-}
-
-func parseSecret(text string) (map[string]string, error) {
-	s := strings.TrimSpace(text)
-	if s == "" || strings.ContainsAny(s, "\r\n") {
-		return nil, errors.New("must hold one line, the secret")
-	}
-	return map[string]string{"": s}, nil
-}
+func (f secretFile) secret(context.Context, string) (string, error) { return f.Get() }
 
 // keysFile holds access keys and their secrets.
-type keysFile struct{ watched }
+type keysFile struct {
+	*secret.File[map[string]string]
+}
 
-func (f *keysFile) secret(_ context.Context, accessKey string) (string, error) {
-	keys, err := f.read(parseKeys)
+func (f keysFile) secret(_ context.Context, accessKey string) (string, error) {
+	keys, err := f.Get()
 	if err != nil {
 		return "", err
 	}
@@ -120,10 +109,10 @@ func (f *keysFile) secret(_ context.Context, accessKey string) (string, error) {
 	return "", callable.ErrUnknown
 }
 
-func parseKeys(text string) (map[string]string, error) {
+func parseKeys(text []byte) (map[string]string, error) {
 	keys := make(map[string]string)
 	number := 0
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(string(text)) {
 		number++
 		fields := strings.Fields(line)
 		if len(fields) == 0 || fields[0][0] == '#' {
@@ -140,72 +129,7 @@ func parseKeys(text string) (map[string]string, error) {
 	return keys, nil
 }
 
-const (
-	lookAgain = time.Second     // how often a file is looked at
-	settled   = 2 * time.Second // how old a change must be, so that another cannot have the same time
-	maxFile   = 1 << 20
-)
-
-// A watched file is read again when it changes. One that is gone or unreadable is an error, not what it was: taking a key away
-// must take effect.
-type watched struct {
-	path  string
-	clock clock.Clock
-
-	mu     sync.Mutex // guards what follows
-	looked time.Time
-	info   os.FileInfo
-	sure   bool // the file had not been changed just before it was read
-	keys   map[string]string
-	err    error
-}
-
-func (w *watched) read(parse func(string) (map[string]string, error)) (map[string]string, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := w.clock.Now()
-	if since := now.Sub(w.looked); !w.looked.IsZero() && since >= 0 && since < lookAgain {
-		return w.keys, w.err
-	}
-	w.looked = now
-	info, err := os.Stat(w.path)
-	if err == nil && w.err == nil && w.sure && os.SameFile(info, w.info) && info.ModTime().Equal(w.info.ModTime()) && info.Size() == w.info.Size() {
-		return w.keys, nil
-	}
-	if err == nil {
-		w.info, w.sure = info, now.Sub(info.ModTime()) > settled
-		w.keys, err = load(w.path, parse)
-	}
-	if w.err = err; err != nil {
-		w.keys = nil
-	}
-	return w.keys, w.err
-}
-
-func load(path string, parse func(string) (map[string]string, error)) (map[string]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("%s: is larger than %d bytes", path, maxFile)
-	}
-	keys, err := parse(string(text))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return keys, nil
-}
-
-const (
-	commandTime  = 10 * time.Second
-	commandRetry = 10 * time.Second // after it failed
-)
+const commandRetry = 10 * time.Second // after it failed
 
 // A command prints a secret.
 type command struct {
@@ -226,7 +150,7 @@ func (c *command) secret(ctx context.Context, _ string) (string, error) {
 		return c.value, nil
 	}
 	// Others want the secret too, whatever becomes of this client.
-	value, err := c.run(context.WithoutCancel(ctx))
+	value, err := secret.Run(context.WithoutCancel(ctx), c.args)
 	switch {
 	case err == nil:
 		c.value, c.until = value, c.clock.Now().Add(c.refresh)
@@ -237,33 +161,4 @@ func (c *command) secret(ctx context.Context, _ string) (string, error) {
 		c.until = c.clock.Now().Add(commandRetry)
 	}
 	return c.value, nil
-}
-
-func (c *command) run(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
-	cmd.WaitDelay = time.Second
-	out := &bounded{}
-	cmd.Stdout = out
-	// What it complains of may hold what it knows, so only its status is told.
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("run %s: %w", c.args[0], err)
-	}
-	keys, err := parseSecret(string(out.text))
-	if err != nil {
-		return "", fmt.Errorf("what %s prints: %w", c.args[0], err)
-	}
-	return keys[""], nil
-}
-
-// bounded keeps the beginning of what is written.
-type bounded struct{ text []byte }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if len(b.text)+len(p) > 64<<10 {
-		return 0, errors.New("prints too much")
-	}
-	b.text = append(b.text, p...)
-	return len(p), nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/sigv4"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable"
+	"github.com/apus-storage/apus/middleware/s3gateway/internal/secret"
 )
 
 // keys are what one request is signed with, or its bearer token. They do not print.
@@ -91,11 +92,11 @@ func (u *Upstream) openSource(deps Deps) (source, error) {
 		}
 		return func(context.Context, Call) (keys, error) { return k, nil }, nil
 	case fromFile:
-		w := &watched[keys]{path: c.CredentialsFile, limit: 1 << 20, clock: deps.Clock, log: deps.Log, parse: func(b []byte) (keys, error) {
-			return parseProfile(b, c.Profile)
+		f := &secret.File[keys]{Path: c.CredentialsFile, Clock: deps.Clock, Keep: true, Log: deps.Log, Parse: func(text []byte) (keys, error) {
+			return parseProfile(text, c.Profile)
 		}}
-		_, err := w.get()
-		return func(context.Context, Call) (keys, error) { return w.get() }, err
+		_, err := f.Get()
+		return func(context.Context, Call) (keys, error) { return f.Get() }, err
 	case fromIdentity:
 		return identitySource(c.Identity, deps)
 	case fromAPIKey:

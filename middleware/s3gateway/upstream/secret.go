@@ -2,18 +2,11 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"os"
-	"os/exec"
 	"strings"
-	"sync"
-	"time"
 
-	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/middleware/s3gateway/internal/secret"
 )
 
 // KeyPair is an access key, with its secret or where that is to be found.
@@ -90,148 +83,24 @@ func (s secretConfig) validate(within string) error {
 	return nil
 }
 
-const (
-	commandTime = 10 * time.Second
-	maxSecret   = 64 << 10
-)
-
-var errEmpty = errors.New("it is empty")
-
 // open returns a function that gives the secret, which may change with its file.
 func (s secretConfig) open(deps Deps) (func() (string, error), error) {
 	value := s.value
 	switch {
 	case s.file != "":
-		w := &watched[string]{path: s.file, limit: maxSecret, clock: deps.Clock, log: deps.Log, parse: func(b []byte) (string, error) {
-			return trimSecret(string(b))
-		}}
-		_, err := w.get()
-		return w.get, err
+		f := &secret.File[string]{Path: s.file, Parse: secret.Line, Clock: deps.Clock, Keep: true, Log: deps.Log}
+		_, err := f.Get()
+		return f.Get, err
 	case s.env != "":
 		var err error
-		if value, err = trimSecret(deps.Getenv(s.env)); err != nil {
+		if value, err = secret.Line([]byte(deps.Getenv(s.env))); err != nil {
 			return nil, fmt.Errorf("%s_env %s: %w", s.key, s.env, err)
 		}
 	case len(s.command) > 0:
 		var err error
-		if value, err = runCommand(s.command); err != nil {
+		if value, err = secret.Run(context.Background(), s.command); err != nil {
 			return nil, fmt.Errorf("%s_command: %w", s.key, err)
 		}
 	}
 	return func() (string, error) { return value, nil }, nil
-}
-
-func trimSecret(s string) (string, error) {
-	if s = strings.TrimRight(s, "\r\n"); s == "" {
-		return "", errEmpty
-	}
-	if strings.ContainsAny(s, "\r\n\x00") {
-		return "", errors.New("it has more than one line")
-	}
-	return s, nil
-}
-
-// runCommand returns the line that a command prints. What it says in case of failure goes nowhere: it may be the secret.
-func runCommand(command []string) (string, error) {
-	ctx, stop := context.WithTimeout(context.Background(), commandTime)
-	defer stop()
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.WaitDelay = time.Second
-	out := &limitedBuffer{limit: maxSecret}
-	cmd.Stdout = out
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return "", fmt.Errorf("run %s: %w", command[0], err)
-	}
-	return trimSecret(string(out.got))
-}
-
-type limitedBuffer struct {
-	got   []byte
-	limit int
-}
-
-func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if len(b.got)+len(p) > b.limit {
-		return 0, errors.New("it prints too much")
-	}
-	b.got = append(b.got, p...)
-	return len(p), nil
-}
-
-// watched is a file that is read again when it has changed, looked at once a second at most.
-type watched[T any] struct {
-	path  string
-	limit int64
-	parse func([]byte) (T, error)
-	clock clock.Clock
-	log   *slog.Logger
-
-	mu     sync.Mutex // guards what follows
-	looked time.Time
-	state  fileState
-	value  T
-	have   bool
-}
-
-// fileState is what tells a changed file.
-type fileState struct {
-	modified time.Time
-	size     int64
-	inode    os.FileInfo
-}
-
-func (s fileState) same(o fileState) bool {
-	return s.inode != nil && o.inode != nil && s.modified.Equal(o.modified) && s.size == o.size && os.SameFile(s.inode, o.inode)
-}
-
-// get returns what the file says. A file that has become bad leaves what it said before, and is looked at again.
-func (w *watched[T]) get() (T, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := w.clock.Now()
-	if w.have && now.Sub(w.looked) < time.Second && !now.Before(w.looked) {
-		return w.value, nil
-	}
-	w.looked = now
-	value, state, err := w.read()
-	switch {
-	case err == nil:
-		w.value, w.state, w.have = value, state, true
-	case w.have:
-		w.log.Warn("a file with credentials cannot be read; what it said before is used", "file", w.path, "err", err)
-	}
-	if !w.have {
-		return value, err
-	}
-	return w.value, nil
-}
-
-func (w *watched[T]) read() (value T, state fileState, err error) {
-	f, err := os.Open(w.path)
-	if err != nil {
-		return value, state, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return value, state, err
-	}
-	state = fileState{info.ModTime(), info.Size(), info}
-	if w.have && state.same(w.state) {
-		return w.value, state, nil
-	}
-	b, err := io.ReadAll(io.LimitReader(f, w.limit+1))
-	if err == nil && int64(len(b)) > w.limit {
-		err = errors.New("it is too large")
-	}
-	if err == nil {
-		value, err = w.parse(b)
-	}
-	if err != nil {
-		return value, state, fmt.Errorf("read %s: %w", w.path, err)
-	}
-	return value, state, nil
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/apus-storage/apus/middleware/s3gateway/internal/secret"
 )
 
 const (
@@ -86,10 +88,10 @@ func present(c *Config, deps Deps, config *tls.Config) (*tls.Config, error) {
 		return &pair, err
 	}
 	// The key is written before or after the certificate; a pair that does not fit is tried again a second later.
-	cert := &watched[*tls.Certificate]{path: c.CertFile, limit: 1 << 20, clock: deps.Clock, log: deps.Log, parse: load}
-	if _, err := cert.get(); err != nil {
+	cert := &secret.File[*tls.Certificate]{Path: c.CertFile, Parse: load, Clock: deps.Clock, Keep: true, Log: deps.Log}
+	if _, err := cert.Get(); err != nil {
 		return nil, fmt.Errorf("cert_file: %w", err)
 	}
-	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert.get() }
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert.Get() }
 	return config, nil
 }
