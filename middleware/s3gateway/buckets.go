@@ -193,7 +193,7 @@ func (x *exchange) mine(store *upstream.Upstream, theirs string) []string {
 	var names []string
 	for _, r := range x.routes.Routes() {
 		name, ok := r.Client(theirs)
-		if !ok || !slices.Contains(r.Upstreams, store.Name()) || !x.caller.Identity.Sees(name) {
+		if !ok || !slices.Contains(r.Upstreams, store.Name()) || !x.caller.Identity.Sees(name) || x.caller.Version == 2 && !r.AllowV2 {
 			continue
 		}
 		// An earlier route may lead elsewhere.

@@ -30,7 +30,9 @@ func (x *exchange) call() (upstream.Call, error) {
 		c.Body = x.watchDeletes(payload.Reader)
 	}
 	if x.createsBucket() {
-		return x.createBucket(c)
+		if c, err = x.createBucket(c); err != nil {
+			return c, err
+		}
 	}
 	return c, x.hashDocument(&c)
 }
@@ -41,6 +43,9 @@ const mostHashed = 4 << 20
 // hashDocument finds the hash of a document that the client has sent without one: stores take bodies in chunks for objects and parts
 // alone, and without TLS there must be something that proves it.
 func (x *exchange) hashDocument(c *upstream.Call) error {
+	if c.Length < 0 { // nobody says where it ends
+		return s3err.MissingContentLength.With()
+	}
 	content := x.r.Method == http.MethodPut && x.target.Key != "" && !x.hasSubresource() || x.query.Has("partNumber")
 	if c.Body == nil || c.SHA256 != "" || content || c.Length > mostHashed {
 		return nil

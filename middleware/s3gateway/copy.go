@@ -20,6 +20,9 @@ func (x *exchange) copy(from gate.Source) error {
 	if source == nil {
 		return s3err.AccessDenied.With().Because(errNoRoute)
 	}
+	if err := x.accepts(source); err != nil {
+		return err
+	}
 	c, err := x.call()
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -117,13 +116,46 @@ func (x *exchange) admit() error {
 	var options gate.Options
 	if x.way = x.find(claim.Operation.Way(), x.r.Method, claim.Identity.Name); x.way != nil {
 		options = gate.Options{AllowV2: x.way.route.AllowV2, SkipSignature: x.way.route.Skip}
-	} else if x.target.Bucket == "" {
-		options.AllowV2 = slices.ContainsFunc(x.routes.Routes(), func(r *route.Route) bool { return r.AllowV2 })
+	}
+	if x.target.Bucket == "" {
+		options = x.forAll()
 	}
 	if x.caller, err = claim.Admit(options); err != nil {
 		return x.nameRegion(err)
 	}
+	if x.caller.Operation.Deletes && x.routes.Particular(x.target.Bucket) {
+		x.caller.CheckKey = x.goesSameWay
+	}
 	return x.caller.Authorize(x.r.Context())
+}
+
+// forAll is how a request may be signed that has to do with all routes: a list of buckets has those of each route whose
+// clients may sign so.
+func (x *exchange) forAll() gate.Options {
+	o := gate.Options{SkipSignature: true}
+	for _, r := range x.routes.Routes() {
+		o.AllowV2 = o.AllowV2 || r.AllowV2
+		o.SkipSignature = o.SkipSignature && r.Skip
+	}
+	return o
+}
+
+// accepts says whether the way takes the caller's signature, which was found good for another.
+func (x *exchange) accepts(w *way) error {
+	if x.way.route.Skip && !w.route.Skip || x.caller.Version == 2 && !w.route.AllowV2 {
+		return s3err.AccessDenied.With().Because(errSignature)
+	}
+	return nil
+}
+
+var errSignature = errors.New("the route of the copy's source wants a better signature")
+
+// goesSameWay refuses a key that is to be deleted with others, and would go another way alone.
+func (x *exchange) goesSameWay(key string) error {
+	if x.find(route.Target{Bucket: x.target.Bucket, Key: key}, http.MethodDelete, x.caller.Identity.Name) != x.way {
+		return s3err.AccessDenied.With("Key", key).Because(errNoRoute)
+	}
+	return nil
 }
 
 // isPreflight says whether a browser asks whether a page may send a request. It cannot sign that.
@@ -134,7 +166,7 @@ func (x *exchange) isPreflight() bool {
 
 // preflight has the store say what it allows: it is asked just what anybody may ask it.
 func (x *exchange) preflight() error {
-	r := x.routes.First(x.target)
+	r := x.routes.First(x.target, x.r.Header.Get("Access-Control-Request-Method"))
 	if r == nil {
 		return s3err.AccessDenied.With().Because(errNoRoute)
 	}

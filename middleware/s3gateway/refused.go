@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/apus-storage/apus/internal/s3err"
@@ -24,7 +25,7 @@ var ourFaults = []string{
 func (x *exchange) refused(resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		x.complain("a store says that a bucket is elsewhere", slog.String("location", resp.Header.Get("Location")),
+		x.complain("a store says that a bucket is elsewhere", slog.String("location", plainURL(resp.Header.Get("Location"))),
 			slog.String("region", resp.Header.Get("X-Amz-Bucket-Region")))
 		return s3err.InternalError.Say("The store behind this endpoint says that the bucket is elsewhere.").WithStatus(http.StatusBadGateway)
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
@@ -48,6 +49,15 @@ func (x *exchange) refused(resp *http.Response) error {
 	}
 	x.complain("a store does not take the gateway's key", slog.String("code", said.Code))
 	return s3err.ServiceUnavailable.Say("The store behind this endpoint does not take the credentials that it has for it.")
+}
+
+// plainURL is a URL without its query, where a signature may stand.
+func plainURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // A body is read by one and closed by the other.

@@ -33,7 +33,8 @@
 // is read from the cache (cached.go, package readcache). A browser's form is signed within, and is signed anew there (form.go).
 //
 // Invariants:
-//   - Nothing is sent to a store before the signature was found right and the request is allowed.
+//   - Nothing is sent to a store before the signature was found right and the request is allowed, but for a browser's question whether a
+//     page may send one (OPTIONS), which is sent on without any signature: what the store says to it, it says to everybody.
 //   - No body is held: what was found wrong at its end leaves the store with a part of a request, which it does not keep.
 //   - An answer that breaks off at the store breaks off at the client.
 //   - Secrets are in no log, error, metric, or /info. A presigned URL's signature is cut short in the access log.

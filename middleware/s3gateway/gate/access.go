@@ -20,6 +20,8 @@ type Operation struct {
 	Prefix  string
 	// Bucket says that it reads or changes the bucket itself, or might do so.
 	Bucket bool
+	// Elsewhere says that its document may name other buckets, which the store uses with its own key.
+	Elsewhere bool
 	// Deletes says that it deletes the objects that its body names.
 	Deletes bool
 	// Source is what it copies from, nil if it does not copy.
@@ -29,7 +31,7 @@ type Operation struct {
 // Way is what the route of the request is to be found by: of a listing, what is listed.
 func (o *Operation) Way() route.Target {
 	t := o.Target
-	if o.Listing && t.Key == "" {
+	if o.Listing && !o.Bucket && t.Key == "" {
 		t.Key = o.Prefix
 	}
 	return t
@@ -92,11 +94,17 @@ func (o *Operation) ofBucket(r *http.Request, ps params) error {
 		}
 	case http.MethodPut, http.MethodDelete:
 		o.All, o.Bucket = Write, true
+		for _, name := range namesBuckets {
+			o.Elsewhere = o.Elsewhere || o.Method == http.MethodPut && ps.get(name) != nil
+		}
 	default:
 		o.All, o.Bucket = everything, true
 	}
 	return nil
 }
+
+// namesBuckets are what of a bucket's configuration has the store write into another bucket.
+var namesBuckets = []string{"analytics", "inventory", "logging", "metadataInventoryTable", "metadataJournalTable", "metadataTable", "replication"}
 
 // readBucket is for all that GET may be about. Several things at once need the rights for each: stores differ in which they do.
 func (o *Operation) readBucket(ps params) {
@@ -163,6 +171,9 @@ func (id *Identity) permits(o *Operation) error {
 		return denied("identity %s may not use this bucket", id.Name)
 	case id.rights&o.All != o.All || o.Any != 0 && id.rights&o.Any == 0:
 		return denied("identity %s has not the right: want %s", id.Name, o.All|o.Any)
+	}
+	if o.Elsewhere && len(id.buckets) > 0 {
+		return denied("identity %s has buckets, and this may be about others too", id.Name)
 	}
 	if id.Limited() && t.Bucket != "" {
 		switch {

@@ -80,7 +80,7 @@ func (c *Caller) Body(r *http.Request) (Payload, error) {
 			return Payload{}, err
 		}
 	}
-	if c.Operation.Deletes && (c.Identity.Limited() || c.Identity.functions.Authorize != nil) {
+	if c.Operation.Deletes && (c.Identity.Limited() || c.Identity.functions.Authorize != nil || c.CheckKey != nil) {
 		return c.checkDeletes(r.Context(), p)
 	}
 	return p, nil

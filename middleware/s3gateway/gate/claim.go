@@ -165,6 +165,8 @@ type Caller struct {
 	Query string
 	// Operation is what the request would do.
 	Operation Operation
+	// CheckKey, if it is set before the body is asked for, is asked about each key that a document wants deleted.
+	CheckKey func(key string) error
 	// Form is what a browser's form says, nil if the request is none.
 	Form *Form
 

@@ -55,6 +55,9 @@ func (c *Config) Validate() error {
 	var errs []error
 	bad := func(key, problem string, args ...any) { errs = append(errs, config.Invalid(key, problem, args...)) }
 	c.validateKeys(bad)
+	if c.SecretRefresh.Duration <= 0 && len(c.SecretCommand) > 0 {
+		bad("secret_refresh", "must be above 0")
+	}
 	if len(c.Rights) == 0 {
 		bad("rights", `gives none; want some of ["read", "write", "list"]`)
 	}

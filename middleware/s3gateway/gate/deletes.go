@@ -13,8 +13,11 @@ import (
 	"github.com/apus-storage/apus/internal/s3err"
 )
 
-// maxDeletes is how large a body may be that names keys: AWS's limit for a thousand keys.
-const maxDeletes = 2 << 20
+// maxDeletes is how large a body may be that names keys, and mostDeletes how many it may name: AWS's limits.
+const (
+	maxDeletes  = 2 << 20
+	mostDeletes = 1000
+)
 
 // checkDeletes reads the whole body of a request that deletes many objects, and refuses it if the caller may not delete one of
 // them. The store gets the body as it came, so only documents are let through that nobody can read otherwise.
@@ -37,6 +40,11 @@ func (c *Caller) checkDeletes(ctx context.Context, p Payload) (Payload, error) {
 	for _, key := range keys {
 		if err := c.Allows(Write, bucket, key); err != nil {
 			return Payload{}, err
+		}
+		if c.CheckKey != nil {
+			if err := c.CheckKey(key); err != nil {
+				return Payload{}, err
+			}
 		}
 		if err := c.ask(ctx, bucket, http.MethodDelete, key); err != nil {
 			return Payload{}, err
@@ -150,6 +158,9 @@ func (d *deletes) end(name string) error {
 	case "Key":
 		if d.text.Len() == 0 {
 			return errors.New("has an empty key")
+		}
+		if len(d.keys) == mostDeletes {
+			return fmt.Errorf("names more than %d keys", mostDeletes)
 		}
 		d.keys = append(d.keys, d.text.String())
 	case "Object":

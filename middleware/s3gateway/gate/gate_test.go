@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/sigv2"
 	"github.com/apus-storage/apus/internal/sigv4"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable"
@@ -59,7 +60,7 @@ func TestNewRefuses(t *testing.T) {
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	good := gate.Config{AccessKey: "AK", Secret: "topsecret", Rights: []string{"read"}}
+	good := gate.Config{AccessKey: "AK", Secret: "topsecret", SecretRefresh: config.Seconds(300), Rights: []string{"read"}}
 	with := func(change func(*gate.Config)) map[string]gate.Config {
 		c := good
 		change(&c)
@@ -85,6 +86,9 @@ func TestNewRefuses(t *testing.T) {
 		{"an anonymous one with a key", with(func(c *gate.Config) { c.Anonymous = true }), []string{"anonymous"}},
 		{"keys beside a key", with(func(c *gate.Config) { c.KeysFile = "x" }), []string{"keys_file"}},
 		{"a command in one string", with(func(c *gate.Config) { c.Secret, c.SecretCommand = "", []string{"cat x"} }), []string{"secret_command", "array"}},
+		{"a command that is always run", with(func(c *gate.Config) {
+			c.Secret, c.SecretCommand, c.SecretRefresh = "", []string{"true"}, config.Duration{}
+		}), []string{"secret_refresh", "above 0"}},
 		{"a command that fails", with(func(c *gate.Config) { c.Secret, c.SecretCommand = "", []string{"false"} }), []string{"secret_command", "false"}},
 		{"a command that is not there", with(func(c *gate.Config) { c.Secret, c.SecretCommand = "", []string{"/nowhere/x"} }), []string{"secret_command"}},
 		{"a command that prints without end", with(func(c *gate.Config) { c.Secret, c.SecretCommand = "", []string{"head", "-c", "1000000", "/dev/zero"} }), []string{"secret_command"}},

@@ -39,9 +39,6 @@ func newSecrets(c Config, functions map[string]callable.Functions, d Deps) (secr
 		return f, opened("keys_file", f.File, d.Log)
 	case len(c.SecretCommand) > 0:
 		s := &command{args: c.SecretCommand, refresh: c.SecretRefresh.Duration, clock: d.Clock, log: d.Log}
-		if s.refresh <= 0 {
-			s.refresh = 5 * time.Minute
-		}
 		if _, err := s.secret(context.Background(), c.AccessKey); err != nil {
 			return nil, fmt.Errorf("secret_command: %w", err)
 		}
@@ -138,7 +135,7 @@ type command struct {
 	clock   clock.Clock
 	log     *slog.Logger
 
-	mu    sync.Mutex // guards what follows, and has one run at a time
+	mu    sync.Mutex // guards what follows; held by the first run, since without it there is no secret
 	value string
 	until time.Time
 }
@@ -146,19 +143,27 @@ type command struct {
 func (c *command) secret(ctx context.Context, _ string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.value != "" && c.clock.Now().Before(c.until) {
+	// Others want the secret too, whatever becomes of this client.
+	ctx = context.WithoutCancel(ctx)
+	if c.value == "" {
+		value, err := secret.Run(ctx, c.args)
+		if err == nil {
+			c.value, c.until = value, c.clock.Now().Add(c.refresh)
+		}
+		return value, err
+	}
+	if c.clock.Now().Before(c.until) {
 		return c.value, nil
 	}
-	// Others want the secret too, whatever becomes of this client.
-	value, err := secret.Run(context.WithoutCancel(ctx), c.args)
-	switch {
-	case err == nil:
-		c.value, c.until = value, c.clock.Now().Add(c.refresh)
-	case c.value == "":
-		return "", err
-	default:
+	// One runs it, and the others go on with what is known.
+	c.until = c.clock.Now().Add(commandRetry)
+	c.mu.Unlock()
+	value, err := secret.Run(ctx, c.args)
+	c.mu.Lock()
+	if err != nil {
 		c.log.Warn("a command that prints a secret failed; the one that it printed before is kept", "command", c.args[0], "err", err)
-		c.until = c.clock.Now().Add(commandRetry)
+		return c.value, nil
 	}
+	c.value, c.until = value, c.clock.Now().Add(c.refresh)
 	return c.value, nil
 }

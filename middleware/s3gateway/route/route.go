@@ -271,14 +271,19 @@ func (r *Route) takes(bucket, method, identity string) bool {
 		(len(r.identities) == 0 || slices.Contains(r.identities, identity))
 }
 
-// First returns the first route for the bucket and key, whoever asks for whatever. It is for what needs no rights.
-func (t *Table) First(to Target) *Route {
+// First returns the first route for the bucket, the key and the method, whoever asks. It is for what needs no rights.
+func (t *Table) First(to Target, method string) *Route {
 	for _, r := range t.routes {
-		if r.names(to.Bucket) && strings.HasPrefix(to.Key, r.Prefix) && !dots(to.Key) {
+		if r.names(to.Bucket) && (len(r.methods) == 0 || slices.Contains(r.methods, method)) && strings.HasPrefix(to.Key, r.Prefix) && !dots(to.Key) {
 			return r
 		}
 	}
 	return nil
+}
+
+// Particular says whether what deletes an object of the bucket may take another route than what is about the bucket.
+func (t *Table) Particular(bucket string) bool {
+	return slices.ContainsFunc(t.routes, func(r *Route) bool { return r.names(bucket) && (r.Prefix != "" || len(r.methods) > 0) })
 }
 
 // Client is the name that clients have for a bucket of the upstreams, if the route leads there.

@@ -73,7 +73,7 @@ type Config struct {
 	ExpectAbove config.Size `toml:"expect_above"`
 	// Time that a store has to say so, or to refuse. Then the body is sent all the same, since some stores never say it.
 	ExpectTimeout config.Duration `toml:"expect_timeout"`
-	// Domains that the store may redirect to, beside its own host and what is below it. Only then are redirects followed.
+	// Domains that the store may redirect to, beside its own host and what is below it. To none but these is a redirect followed.
 	RedirectDomains config.List `toml:"redirect_domains"`
 
 	// A file with certificates of authorities to trust, beside the system's. It is read at the start.

@@ -101,8 +101,11 @@ func TestBadConfig(t *testing.T) {
 		good + "health_up = 0":                                                                           "health_up: must be at least 1",
 		good + "health_down = 0":                                                                         "health_down: must be at least 1",
 		good + "breaker_failures = -1":                                                                   "breaker_failures: must not be negative",
-		good + "service_instance_id = \"a\\nb\"":                                                         "service_instance_id: has control characters",
-		good + "secrets = \"x\"":                                                                         "secrets",
+		good + "service_instance_id = \"a\"":                                                             "service_instance_id: is for credentials",
+		good + "profile = \"other\"":                                                                     "profile: is for credentials",
+		good + "token_endpoint = \"https://tokens.test\"":                                                "token_endpoint: is for credentials",
+		"endpoint = \"https://s3.test\"\ncredentials = \"api_key\"\napi_key = \"k\"\nservice_instance_id = \"a\\nb\"": "service_instance_id: has control characters",
+		good + "secrets = \"x\"": "secrets",
 	} {
 		_, _, err := decodeConfig("[filter.s3gateway.upstream.x]\n" + text)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "gateway.toml:") {

@@ -53,6 +53,17 @@ func (c *Config) validateCredentials() error {
 			return config.Invalid(o.key, "is for credentials = %q, which is %q", o.kind, c.Credentials)
 		}
 	}
+	defaults := new(Config)
+	defaults.SetDefaults()
+	tokens := c.Credentials == fromAPIKey || c.Credentials == fromCallable
+	switch {
+	case c.Profile != defaults.Profile && c.Credentials != fromFile:
+		return config.Invalid("profile", "is for credentials = %q, which is %q", fromFile, c.Credentials)
+	case c.TokenEndpoint != defaults.TokenEndpoint && !tokens:
+		return config.Invalid("token_endpoint", "is for credentials = %q and %q, which is %q", fromAPIKey, fromCallable, c.Credentials)
+	case c.ServiceInstanceID != "" && !tokens:
+		return config.Invalid("service_instance_id", "is for credentials = %q and %q, which is %q", fromAPIKey, fromCallable, c.Credentials)
+	}
 	if u, err := url.Parse(c.TokenEndpoint); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
 		return config.Invalid("token_endpoint", "must be a URL without credentials in it")
 	}

@@ -67,9 +67,11 @@ func (u *Upstream) formRequest(c Call, k keys) (*http.Request, *sending, error) 
 func (u *Upstream) formHead(c Call, k keys) string {
 	now, signer := u.clock.Now(), u.signers.get(k, u.regionOf(c))
 	fields := maps.Clone(c.Form.Fields)
-	maps.Copy(fields, signer.FormFields(now))
-	policy := c.Form.policy(c.Bucket, fields, now)
-	fields["policy"], fields["x-amz-signature"] = policy, signer.SignPolicy(policy, now)
+	if !k.unsigned {
+		maps.Copy(fields, signer.FormFields(now))
+		policy := c.Form.policy(c.Bucket, fields, now)
+		fields["policy"], fields["x-amz-signature"] = policy, signer.SignPolicy(policy, now)
+	}
 	names := slices.Sorted(maps.Keys(fields))
 	if i := slices.Index(names, "key"); i > 0 { // which some stores want first
 		names = slices.Insert(slices.Delete(names, i, i+1), 0, "key")

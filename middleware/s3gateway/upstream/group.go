@@ -63,8 +63,13 @@ func (g *Group) Primary() *Group { return &Group{policy: Failover, all: g.all[:1
 // Secondary are the upstreams that a mirror is filled from, in their order.
 func (g *Group) Secondary() *Group { return &Group{policy: Failover, all: g.all[1:]} }
 
-// Healthy says whether any upstream is.
-func (g *Group) Healthy() bool { return slices.ContainsFunc(g.all, (*Upstream).Healthy) }
+// Healthy says whether requests can be answered: by any upstream, but of a mirror by the first, which has the last word.
+func (g *Group) Healthy() bool {
+	if g.policy == Mirror {
+		return g.all[0].Healthy()
+	}
+	return slices.ContainsFunc(g.all, (*Upstream).Healthy)
+}
 
 // Order returns the upstreams in the order in which a call should try them: healthy ones, then those that have asked for fewer
 // requests, then, as the last resort, those that seem to be down. A mirror's writes have its first upstream alone. Nobody may

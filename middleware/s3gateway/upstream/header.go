@@ -10,29 +10,39 @@ import (
 	"github.com/apus-storage/apus/internal/headname"
 )
 
-// dropped are the headers of a client that a store must not see: those of one connection, those that say what is in front
-// of the gateway, and those of the client's own signature and framing. Send writes what of them is needed anew.
-var dropped = map[string]bool{
-	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
-	"Te": true, "Trailer": true, "Trailers": true, "Transfer-Encoding": true, "Upgrade": true, "Http2-Settings": true, "Alt-Svc": true,
-	"Forwarded": true, "Via": true, "X-Real-Ip": true, "X-Client-Ip": true, "True-Client-Ip": true, "Cf-Connecting-Ip": true,
-	"X-Cluster-Client-Ip": true, "X-Original-Url": true, "X-Rewrite-Url": true, "X-Original-Host": true, "X-Trans-Id-Extra": true,
-	"X-Http-Method-Override": true, "X-Http-Method": true, "X-Method-Override": true,
-	"Host": true, "Content-Length": true, "Expect": true, "Date": true, "Cookie": true,
-	"Authorization": true, "X-Auth-Token": true, "X-Storage-Token": true, "X-Service-Token": true,
-	"X-Amz-Date": true, "X-Amz-Content-Sha256": true, "X-Amz-Security-Token": true, "X-Amz-Decoded-Content-Length": true, "X-Amz-Trailer": true,
-	"X-Amz-Algorithm": true, "X-Amz-Credential": true, "X-Amz-Signedheaders": true, "X-Amz-Signature": true, "X-Amz-Expires": true,
-	"X-Amz-Region-Set": true, "Ibm-Service-Instance-Id": true,
+// passed are the headers of a client that stores get, beside those of S3's own and those that begin as passedFrom have it. It is a
+// list of what is good, since stores know headers of their own that nobody here has looked at: those of Swift copy from
+// other containers, or read from them, whatever the client may do.
+var passed = map[string]bool{
+	"Accept": true, "Accept-Charset": true, "Accept-Encoding": true, "Accept-Language": true, "Cache-Control": true, "Expires": true, "Origin": true,
+	"Pragma": true, "Range": true, "Referer": true, "User-Agent": true,
 }
 
-// clean returns the headers of a request without those that are the client's connection's or the gateway's matter, and those
-// whose names are no tokens: AWS ignores nearly all metadata that has such, and net/http would send nothing.
+var passedFrom = []string{"X-Amz-", "Content-", "If-", "Access-Control-Request-", "Ibm-"}
+
+// rebuilt are those of these that belong to the client's own signature and framing, or to the store's account. Send writes what of
+// them is needed anew.
+var rebuilt = map[string]bool{
+	"Content-Length": true, "X-Amz-Date": true, "X-Amz-Content-Sha256": true, "X-Amz-Security-Token": true, "X-Amz-Decoded-Content-Length": true,
+	"X-Amz-Trailer": true, "X-Amz-Algorithm": true, "X-Amz-Credential": true, "X-Amz-Signedheaders": true, "X-Amz-Signature": true,
+	"X-Amz-Expires": true, "X-Amz-Region-Set": true, "Ibm-Service-Instance-Id": true,
+}
+
+func passes(name string) bool {
+	if rebuilt[name] || ambiguous(name) || headname.Odd(name) {
+		return false
+	}
+	return passed[name] || slices.ContainsFunc(passedFrom, func(begin string) bool { return strings.HasPrefix(name, begin) })
+}
+
+// clean returns the headers of a request that a store is to get. Those whose names are no tokens are not among them: AWS ignores
+// nearly all metadata that has such, and net/http would send nothing.
 // The map is a new one; its lines are the request's own, which nobody changes.
 func clean(from http.Header) http.Header {
 	to := make(http.Header, len(from)+8)
 	for name, values := range from {
 		name = textproto.CanonicalMIMEHeaderKey(name)
-		if !dropped[name] && !strings.HasPrefix(name, "X-Forwarded-") && !ambiguous(name) && !headname.Odd(name) {
+		if passes(name) {
 			if before := to[name]; before != nil { // in another case of letters
 				values = slices.Concat(before, values)
 			}
