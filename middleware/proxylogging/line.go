@@ -196,10 +196,15 @@ func (e *entry) cut(value string) string {
 // secretParams are the parameters that prove who asks.
 var secretParams = []string{"temp_url_sig", "Signature", "X-Amz-Signature", "X-Amz-Security-Token"}
 
+// secretParam knows them in any case of letters: the token's differs between versions of signatures.
+func secretParam(name string) bool {
+	return slices.ContainsFunc(secretParams, func(s string) bool { return strings.EqualFold(s, name) })
+}
+
 // sensitive says whether a query may hold one of them; escapes may hide their names.
 func sensitive(query string) bool {
-	return query != "" && (strings.Contains(query, "sig=") || strings.Contains(query, "Signature=") || strings.Contains(query, "Token=") ||
-		strings.Contains(query, "%") && slices.ContainsFunc(params(query), func(p param) bool { return slices.Contains(secretParams, p.name) }))
+	return query != "" && (strings.Contains(query, "sig=") || strings.Contains(query, "Signature=") || strings.Contains(query, "oken=") ||
+		strings.Contains(query, "%") && slices.ContainsFunc(params(query), func(p param) bool { return secretParam(p.name) }))
 }
 
 type param struct{ name, value string }
@@ -229,7 +234,7 @@ func (e *entry) cutQuery(query string) string {
 	var b strings.Builder
 	found := false
 	for i, p := range params(query) {
-		if slices.Contains(secretParams, p.name) {
+		if secretParam(p.name) {
 			found = true
 			p.value = e.cut(p.value)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,6 +192,7 @@ func FuzzLine(f *testing.F) {
 	f.Add("/v1/a/c/o", "temp_url_sig=0123456789abcdef0123", "agent", "AUTH_tk0123456789abcdef")
 	f.Add("/v1/a\n/c/ o", "%74emp_url_sig=0123456789abcdef0123&a b", "\xff\x00", "")
 	f.Add("/b/k", "X-Amz-Security-Token=0123456789abcdef0123&a=b", "agent", "")
+	f.Add("/b/k", "AWSAccessKeyId=a&Signature=0123456789abcdef0123&x-amz-security-token=0123456789abcdef0123", "agent", "")
 	f.Fuzz(func(t *testing.T, path, query, agent, token string) {
 		m := made{Method: "GET", Template: defaultTemplate}
 		e := m.entry(t)
@@ -207,7 +209,7 @@ func FuzzLine(f *testing.F) {
 			}
 		}
 		for _, p := range params(query) {
-			if (p.name == "temp_url_sig" || p.name == "X-Amz-Security-Token") && len(p.value) > 16 {
+			if secret := []string{"temp_url_sig", "X-Amz-Security-Token", "x-amz-security-token"}; slices.Contains(secret, p.name) && len(p.value) > 16 {
 				if whole := string(appendQuoted(nil, p.name+"="+url.QueryEscape(p.value))); strings.Contains(line, whole) {
 					t.Errorf("a whole signature in %q", line)
 				}

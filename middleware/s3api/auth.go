@@ -108,8 +108,8 @@ func (f *filter) meantForS3(r *http.Request) bool {
 // notBuckets are the beginnings of paths that other filters and the proxy answer.
 var notBuckets = []string{"auth", "info", "endpoints", "healthcheck"}
 
-// tokens are Swift's.
-var tokens = []string{"X-Auth-Token", "X-Storage-Token", "X-Service-Token"}
+// tokens are Swift's, and what one is asked for with, wherever the operator has put that.
+var tokens = []string{"X-Auth-Token", "X-Storage-Token", "X-Service-Token", "X-Auth-User", "X-Storage-User"}
 
 func hasToken(r *http.Request) bool {
 	return slices.ContainsFunc(tokens, func(name string) bool { _, ok := r.Header[name]; return ok })

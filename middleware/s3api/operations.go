@@ -86,7 +86,7 @@ var operations = slices.Concat([]operation{
 	{"GetBucketAcl", bucket, get, "acl", need{bucket, readACP}, 0, supported, "", (*exchange).getACL},
 	{"PutBucketAcl", bucket, put, "acl", need{bucket, writeACP}, aclDocument, supported, "", (*exchange).putACL},
 	{"DeleteObjects", bucket, post, "delete", need{}, deletions, supported, "whether it is allowed is said for each object", (*exchange).deleteObjects},
-	{postObject, bucket, post, "", need{bucket, write}, 0, supported, "forms must be signed: without, nothing says whose account the bucket is in; tags are refused", (*exchange).postObject},
+	{postObject, bucket, post, "", need{bucket, write}, 0, supported, "forms must be signed, unless there is an anonymous_account; tags are refused", (*exchange).postObject},
 
 	{"GetObject", object, get, "", need{object, answerRead}, 0, supported, "", (*exchange).getObject},
 	{"GetObjectAttributes", object, get, "attributes", need{object, read}, 0, supported, "checksums are those that clients have sent", (*exchange).getAttributes},
