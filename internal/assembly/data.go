@@ -202,6 +202,8 @@ pipeline = [
 [filter.container-quotas]
 [filter.account-quotas]
 [filter.slo]
+max_manifest_segments = 10000
+
 [filter.dlo]
 [filter.symlink]
 
@@ -217,6 +219,8 @@ allowed_digests = ["sha256", "sha512"]
 # The S3 API. An access key is ACCOUNT:USER, its secret is that user's KEY below.
 [filter.s3api]
 location = "us-east-1"
+# As many parts as AWS takes, which SDKs count on; slo must take as many segments.
+max_upload_part_num = 10000
 # Requests that nobody has signed are for the buckets of this account that everybody may read.
 anonymous_account = "AUTH_%[1]s"
 # With "s3.example.net", buckets can be in the name of the host: photos.s3.example.net.

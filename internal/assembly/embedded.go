@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +25,7 @@ import (
 	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/internal/swiftconf"
 	"github.com/apus-storage/apus/middleware"
+	"github.com/apus-storage/apus/middleware/s3api"
 )
 
 // EmbeddedOptions say what cluster is run in one process.
@@ -254,14 +254,14 @@ func (e *Embedded) Users() map[string]string {
 // S3 tells whether the S3 API is served, and which region requests must be signed for.
 func (e *Embedded) S3() (region string, served bool) {
 	for _, entry := range e.Setup.Plan.Entries {
-		if entry.Definition.Kind() != "s3api" {
+		if entry.Definition != s3api.Filter {
 			continue
 		}
-		for _, o := range entry.Report.Options {
-			if o.Key == "location" {
-				return strings.Trim(o.Value, `"`), true
-			}
-		}
+		c, ok := entry.Definition.Defaults().(s3api.Config)
+		s, _ := e.Setup.Plan.File.Section("filter", entry.Section)
+		shared, _ := e.Setup.Plan.File.Section("DEFAULT")
+		_, err := s.Decode(&c, shared, "use")
+		return c.Location, ok && err == nil
 	}
 	return "", false
 }
