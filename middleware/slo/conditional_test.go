@@ -3,6 +3,7 @@ package slo
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/apus-storage/apus/middleware/middlewaretest"
@@ -36,10 +37,10 @@ func TestDeletionsOnCondition(t *testing.T) {
 			if test.denied != 0 {
 				s.denied["DELETE "+film] = test.denied
 			}
-			queued := false
+			var queued atomic.Bool
 			app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == "UPDATE" || r.Method == "DELETE" && r.URL.Path != film {
-					if _, there := s.objects[film]; there {
+					if s.has(film) {
 						t.Errorf("%s%s: %s %s while the manifest is there", test.name, query, r.Method, r.URL.Path)
 					}
 					for name := range r.Header {
@@ -48,7 +49,9 @@ func TestDeletionsOnCondition(t *testing.T) {
 						}
 					}
 				}
-				queued = queued || r.Method == "UPDATE"
+				if r.Method == "UPDATE" {
+					queued.Store(true)
+				}
 				s.ServeHTTP(w, r)
 			})
 			res := middlewaretest.Do(t, middlewaretest.Build(t, Filter, "", app), "DELETE", film+"?multipart-manifest=delete"+query,
@@ -63,10 +66,9 @@ func TestDeletionsOnCondition(t *testing.T) {
 			if got := s.headers["DELETE "+film].Get("X-Backend-If-Data-Timestamp"); test.gone && got != at {
 				t.Errorf("%s%s: the manifest was deleted if its time was %q", test.name, query, got)
 			}
-			_, manifest := s.objects[film]
-			_, segment := s.objects["/v1/AUTH_test/s/b"]
-			if manifest == test.gone || queued != (test.gone && query != "") || segment == (test.gone && query == "") {
-				t.Errorf("%s%s: there are the manifest: %v, a segment: %v, jobs: %v", test.name, query, manifest, segment, queued)
+			manifest, segment := s.has(film), s.has("/v1/AUTH_test/s/b")
+			if manifest == test.gone || queued.Load() != (test.gone && query != "") || segment == (test.gone && query == "") {
+				t.Errorf("%s%s: there are the manifest: %v, a segment: %v, jobs: %v", test.name, query, manifest, segment, queued.Load())
 			}
 		}
 	}

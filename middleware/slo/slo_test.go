@@ -42,6 +42,14 @@ type store struct {
 	headers map[string]http.Header
 }
 
+// has says whether an object is there.
+func (s *store) has(path string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, there := s.objects[path]
+	return there
+}
+
 type object struct {
 	body   string
 	header http.Header
