@@ -211,6 +211,54 @@ func (p *Part) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// Reframe returns the body src, whose boundary is from, with the boundary to. Bytes are the same as those of a server that
+// has this boundary if it frames as [Multipart] does.
+func Reframe(src io.Reader, from, to string) io.Reader {
+	return &reframed{r: NewReader(src, from), boundary: to}
+}
+
+type reframed struct {
+	r        *Reader
+	boundary string
+	part     *Part
+	frame    []byte // to be given next
+	done     bool
+}
+
+// Read implements io.Reader.
+func (f *reframed) Read(p []byte) (int, error) {
+	for {
+		switch {
+		case len(f.frame) > 0:
+			n := copy(p, f.frame)
+			f.frame = f.frame[n:]
+			return n, nil
+		case f.done:
+			return 0, io.EOF
+		case f.part != nil:
+			n, err := f.part.Read(p)
+			if err == io.EOF {
+				f.part, f.frame, err = nil, []byte(PartEnd), nil
+			}
+			if n > 0 || err != nil || len(p) == 0 {
+				return n, err
+			}
+		default:
+			part, err := f.r.Next()
+			m := Multipart{Boundary: f.boundary}
+			switch {
+			case err == io.EOF:
+				f.done, f.frame = true, m.AppendTail(nil)
+			case err != nil:
+				return 0, err
+			default:
+				m.ContentType, m.Size = part.ContentType, part.Size
+				f.part, f.frame = part, m.AppendHead(nil, part.Range)
+			}
+		}
+	}
+}
+
 func unexpected(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

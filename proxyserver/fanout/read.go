@@ -304,8 +304,8 @@ func (r *reading) winner() *source {
 	return r.sources[0]
 }
 
-// another finds a node that has the same object and can go on from where the last one broke off.
-func (r *reading) another(ctx context.Context, etag string, h http.Header) (*source, error) {
+// another finds a node that has the same object, and an answer that fits, to go on from where the last one broke off.
+func (r *reading) another(ctx context.Context, etag string, h http.Header, fits func(http.Header) bool) (*source, error) {
 	for {
 		n, ok := r.nodes.take()
 		if !ok {
@@ -321,7 +321,7 @@ func (r *reading) another(ctx context.Context, etag string, h http.Header) (*sou
 		if h.Get("Range") != "" {
 			want = http.StatusPartialContent
 		}
-		if a.resp.StatusCode != want || !sameETag(a.resp.Header.Get("Etag"), etag) {
+		if a.resp.StatusCode != want || !sameETag(a.resp.Header.Get("Etag"), etag) || !fits(a.resp.Header) {
 			r.drop(a)
 			continue
 		}
@@ -339,10 +339,12 @@ func (r *reading) body(ctx context.Context, s *source) Body {
 		return &plainBody{s}
 	}
 	// The header goes to the caller, who may change it: what is needed of it later is taken now.
-	_, multi := ranges.BoundaryOf(s.resp.Header.Get("Content-Type"))
-	return &resuming{
-		r: r, ctx: ctx, s: s, etag: s.resp.Header.Get("Etag"), multi: multi, timeout: cmp.Or(r.timeout, time.Hour),
+	b := &resuming{r: r, ctx: ctx, s: s, etag: s.resp.Header.Get("Etag"), timeout: cmp.Or(r.timeout, time.Hour)}
+	if s.resp.StatusCode == http.StatusPartialContent && s.resp.Header.Get("Content-Range") == "" {
+		b.boundary, _ = ranges.BoundaryOf(s.resp.Header.Get("Content-Type"))
+		b.length = s.resp.Header.Get("Content-Length")
 	}
+	return b
 }
 
 // plainBody is a body of which nothing needs to be saved.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -235,22 +236,83 @@ func TestResumeAfterStall(t *testing.T) {
 	}
 }
 
-func TestSeveralRangesAreNotResumed(t *testing.T) {
-	both(t, 4, 3, func(t *testing.T, f *fake) {
-		f.nodes[0].serve = func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "multipart/byteranges;boundary=x")
-			w.Header().Set("Content-Length", "1000")
-			w.WriteHeader(206)
-			io.WriteString(w, "--x")
-			http.NewResponseController(w).Flush()
-			panic(http.ErrAbortHandler)
+// several serves two ranges of content with a boundary and breaks off after so many bytes; negative for never.
+func several(boundary, etag string, after int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		set, _ := ranges.Parse(r.Header.Get("Range"))
+		parts, _ := set.Resolve(int64(len(content)))
+		m := ranges.Multipart{Boundary: boundary, ContentType: "text/plain", Size: int64(len(content))}
+		var body []byte
+		for _, p := range parts {
+			body = append(m.AppendHead(body, p), content[p.Start:p.End]...)
+			body = append(body, ranges.PartEnd...)
 		}
-		f.all(partial("x", -1), 1, 3)
-		a := f.d.Read(t.Context(), f.target(), http.MethodGet, http.Header{"Range": {"bytes=0-1,3-4"}}, false)
-		if body, err := text(t, a); err == nil || body != "--x" {
-			t.Errorf("got %q, %v", body, err)
+		body = m.AppendTail(body)
+		w.Header().Set("Etag", etag)
+		w.Header().Set("Content-Type", m.Header())
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(206)
+		if after < 0 {
+			w.Write(body)
+			return
 		}
-	})
+		w.Write(body[:after])
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func TestResumeOfSeveralRanges(t *testing.T) {
+	rec := httptest.NewRecorder()
+	header := http.Header{"Range": {"bytes=10-99999,-100000"}}
+	several("aaaa", "x", -1)(rec, &http.Request{Header: header})
+	whole := rec.Body.String()
+	ours, theirs := several("aaaa", "x", -1), several("bbbb", "x", -1)
+	for _, c := range []struct {
+		name   string
+		after  []int // bytes of the first nodes
+		last   http.HandlerFunc
+		failed bool
+	}{
+		{"before the first byte", []int{0}, theirs, false},
+		{"in the first head", []int{20}, theirs, false},
+		{"in the first part", []int{5000}, theirs, false},
+		{"in the second head", []int{100080}, theirs, false},
+		{"in the second part, twice", []int{100200, 150000}, theirs, false},
+		{"the next breaks off earlier", []int{150000, 300}, theirs, false},
+		{"in the tail", []int{len(whole) - 3}, theirs, false},
+		{"the same boundary", []int{5000}, ours, false},
+		{"another object", []int{5000}, several("bbbb", "y", -1), true},
+		{"a boundary of another length", []int{5000}, several("bbbbbbbb", "x", -1), true},
+		{"a node that knows no ranges", []int{5000}, answer(200, content, older), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			both(t, 4, 3, func(t *testing.T, f *fake) {
+				f.all(c.last, 0, 3)
+				for i, n := range c.after {
+					f.nodes[i].serve = several("abcd"[i:i+1]+"aaa", "x", n)
+				}
+				for _, how := range []string{"WriteTo", "Read"} {
+					a := f.d.Read(t.Context(), f.target(), http.MethodGet, header, false)
+					var b bytes.Buffer
+					var err error
+					if how == "WriteTo" {
+						_, err = a.Body.WriteTo(&b)
+					} else {
+						_, err = io.Copy(&b, struct{ io.Reader }{a.Body})
+					}
+					a.Body.Close()
+					want := whole
+					if c.failed {
+						want = whole[:c.after[0]]
+					}
+					if b.String() != want || (err != nil) != c.failed {
+						t.Errorf("%s: got %d bytes, equal %v, error %v; want %d bytes, failing %v", how, b.Len(), b.String() == want, err, len(want), c.failed)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestReadOrder(t *testing.T) {

@@ -15,16 +15,18 @@ import (
 
 // resuming is a body that goes on with another node when its node breaks off or stalls. The client sees one body.
 //
-// A body of several ranges is not resumed: it breaks off.
+// Of a body of several ranges, the next node sends all again, and what the client has is dropped.
 type resuming struct {
-	r       *reading
-	ctx     context.Context
-	s       *source
-	etag    string
-	multi   bool // several ranges
-	timeout time.Duration
-	sent    int64 // of what was asked for
-	once    sync.Once
+	r        *reading
+	ctx      context.Context
+	s        *source
+	etag     string
+	boundary string // of several ranges
+	length   string // Content-Length with several ranges
+	timeout  time.Duration
+	sent     int64 // of what was asked for
+	skip     int64 // bytes of s that the client has
+	once     sync.Once
 }
 
 // Read reads on, from another node if need be.
@@ -33,6 +35,14 @@ func (b *resuming) Read(p []byte) (int, error) {
 		timer := time.AfterFunc(b.timeout, b.s.cancel)
 		n, err := b.s.resp.Body.Read(p)
 		stalled := !timer.Stop()
+		if b.skip > 0 {
+			had := int(min(b.skip, int64(n)))
+			n = copy(p, p[had:n])
+			b.skip -= int64(had)
+			if n == 0 && err == nil {
+				continue
+			}
+		}
 		b.sent += int64(n)
 		if n > 0 {
 			return n, nil // an error will come again
@@ -113,23 +123,39 @@ func (b *resuming) goOn(cause error) error {
 		return b.ctx.Err()
 	}
 	b.r.d.fault(b.s.node, b.r.t, b.r.method, "sending a body", cause)
-	if b.multi {
-		return cause
+	h := b.r.header
+	if b.boundary == "" {
+		var err error
+		if h, err = b.rest(); errors.Is(err, ranges.ErrComplete) {
+			return io.EOF
+		} else if err != nil {
+			return cause
+		}
 	}
-	h, err := b.rest()
-	if errors.Is(err, ranges.ErrComplete) {
-		return io.EOF
-	}
-	if err != nil {
-		return cause
-	}
-	next, err := b.r.another(b.ctx, b.etag, h)
+	next, err := b.r.another(b.ctx, b.etag, h, b.fits)
 	if err != nil {
 		return errors.Join(cause, err)
+	}
+	if b.boundary != "" {
+		from, _ := ranges.BoundaryOf(next.resp.Header.Get("Content-Type"))
+		next.resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{ranges.Reframe(next.resp.Body, from, b.boundary), next.resp.Body}
+		b.skip = b.sent
 	}
 	b.s.close()
 	b.s = next
 	return nil
+}
+
+// fits says whether an answer with the same entity tag is of the same bytes, but for the boundary.
+func (b *resuming) fits(h http.Header) bool {
+	if b.boundary == "" {
+		return true
+	}
+	boundary, _ := ranges.BoundaryOf(h.Get("Content-Type"))
+	return len(boundary) == len(b.boundary) && h.Get("Content-Length") == b.length
 }
 
 // rest returns the request's headers for what has not been sent yet.
