@@ -152,7 +152,7 @@ func newFake(t testing.TB, kind string, devices, replicas int) *fake {
 		parts.Devices = append(parts.Devices, n.device.Device)
 	}
 	if tcp {
-		tr := nodes.NewTCP(nodes.TCPOptions{})
+		tr := nodes.NewTCP(nodes.TCPOptions{ConnTimeout: 10 * time.Second})
 		t.Cleanup(tr.CloseIdleConnections)
 		rt = tr
 	}
