@@ -66,6 +66,10 @@ func (x *exchange) writeConditions(h http.Header, copies bool) error {
 		return nil
 	case none != "" && (match != "" || none != "*"):
 		return s3err.NotImplemented.With("Header", "If-None-Match")
+	case !x.config.ConditionalWrites && match != "":
+		return s3err.NotImplemented.With("Header", "If-Match")
+	case !x.config.ConditionalWrites:
+		return s3err.NotImplemented.With("Header", "If-None-Match")
 	case none != "" && !copies:
 		h.Set("If-None-Match", "*")
 		return nil
@@ -215,6 +219,9 @@ func parseModified(text string) (time.Time, error) {
 func (x *exchange) deleteIf(on resource, c conditions) (deleted, error) {
 	if !c.any() {
 		return x.delete(on, http.Header{})
+	}
+	if !x.config.ConditionalWrites {
+		return deleted{}, s3err.NotImplemented.With("Header", "If-Match")
 	}
 	if _, err := x.container(on.bucket); err != nil {
 		return deleted{}, err

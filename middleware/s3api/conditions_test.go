@@ -16,6 +16,36 @@ func options(pairs ...string) []middlewaretest.Option {
 	return all
 }
 
+// TestConditionsThatSwiftRefuses has conditional_writes off.
+func TestConditionsThatSwiftRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name, method, path string
+		headers            []string
+		status             int
+	}{
+		{"only if there is nothing", "PUT", "/bucket/key", []string{"If-None-Match", "*"}, 501},
+		{"only if it is that", "PUT", "/bucket/key", []string{"If-Match", `"` + etag + `"`}, 501},
+		{"a copy, if there is nothing", "PUT", "/bucket/key", []string{"If-None-Match", "*", "x-amz-copy-source", "bucket/src"}, 501},
+		{"a deletion of that", "DELETE", "/bucket/key", []string{"If-Match", `"` + etag + `"`}, 501},
+		{"a deletion of that size", "DELETE", "/bucket/key", []string{"x-amz-if-match-size", "1"}, 501},
+		{"a deletion", "DELETE", "/bucket/key", nil, 204},
+	} {
+		b := store(t, "conditional_writes = false")
+		b.On("PUT /v1/AUTH_test/bucket/key", middlewaretest.Answer{Code: 201, Header: map[string]string{"Etag": etag}})
+		b.On("HEAD /v1/AUTH_test/bucket/src", middlewaretest.Answer{Header: map[string]string{"Etag": etag}})
+		b.On("DELETE /v1/AUTH_test/bucket/key", middlewaretest.Answer{Code: 204})
+		r := b.do(test.method, test.path, options(test.headers...)...)
+		if r.Code != test.status || r.Code == 501 && code(r) != "NotImplemented" {
+			t.Errorf("%s: got %d %s, want %d", test.name, r.Code, r.Body, test.status)
+		}
+		for _, c := range b.Calls() {
+			if test.status == 501 && c.Method != "HEAD" {
+				t.Errorf("%s: Swift was sent %s %s", test.name, c.Method, c.Path)
+			}
+		}
+	}
+}
+
 func TestWritesOnCondition(t *testing.T) {
 	for _, test := range []struct {
 		name    string

@@ -51,7 +51,7 @@ import (
 var Filter = middleware.Define("s3api", Config{
 	Location: "us-east-1", DNSCompliantBucketNames: true, MaxBucketListing: 1000, MaxMultiDeleteObjects: 1000,
 	AllowMultipartUploads: true, MaxPartsListing: 1000, MaxUploadPartNum: 1000, MinSegmentSize: 5 << 20,
-	MultiDeleteConcurrency: 2, AuthPipelineCheck: true, ClockSkew: config.Seconds(900),
+	MultiDeleteConcurrency: 2, AuthPipelineCheck: true, ConditionalWrites: true, ClockSkew: config.Seconds(900),
 }, build).
 	After("gatekeeper", "proxy_logging", "memcache", "domain_remap", "listing_formats").
 	Before("s3token", "authtoken", "tempauth", "keystoneauth", "copy", "slo", "dlo", "versioned_writes", "symlink")
@@ -97,6 +97,9 @@ type Config struct {
 	// The account, such as AUTH_test, whose buckets requests are for that nobody has signed: they name none. They may do what
 	// its buckets let everybody do. Empty leaves such requests to Swift.
 	AnonymousAccount string `toml:"anonymous_account"`
+	// Let writes and deletions depend on what is there. Otherwise their conditions are refused with 501, as by OpenStack Swift:
+	// for a time in which clients meet proxies of both.
+	ConditionalWrites bool `toml:"conditional_writes"`
 	// Answer 429 rather than 503 to clients that are too fast.
 	RatelimitAsClientError bool `toml:"ratelimit_as_client_error"`
 }
