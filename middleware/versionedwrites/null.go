@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
@@ -27,9 +28,6 @@ import (
 // container, where it is told from versions by its time: those were stored at the time that is their id, it was copied
 // there later. A marker of a deletion that has no id is stored a unit before the time that is its name: those that Swift
 // stores have that time or a later one.
-
-// headerDataTime is when an object's data were stored, which a POST does not change.
-const headerDataTime = "X-Backend-Data-Timestamp"
 
 // A nullPlace is where the null version of an object is.
 type nullPlace struct {
@@ -137,7 +135,7 @@ func listedAt(e listing.Entry) timestamp.Timestamp {
 
 // copied says whether the version with these headers was not stored at the time that is its id.
 func copied(h http.Header, id timestamp.Timestamp) bool {
-	t, err := timestamp.Parse(meta.Value(h, headerDataTime))
+	t, err := timestamp.Parse(meta.Value(h, conditional.HeaderData))
 	return err == nil && t.Raw() != id.Raw()
 }
 
@@ -218,7 +216,7 @@ func (c *objectCall) readCurrent() error {
 		out.Finish()
 		return nil
 	}
-	e := asError(res)
+	e := res.Reply()
 	prefix, err := apipath.ReservedName(c.path.Object, "")
 	if err != nil {
 		return e
@@ -289,7 +287,7 @@ func (c *objectCall) deleteCurrent(was nullPlace) error {
 		return c.noVersion()
 	}
 	if !res.OK() {
-		return asError(res)
+		return res.Reply()
 	}
 	h := c.w.Header()
 	h[headerVersion] = []string{nullVersion}

@@ -66,7 +66,7 @@ func refuseVersion(res *subreq.Response) error {
 	case res.Code == http.StatusNotFound:
 		return reply.Status(http.StatusPreconditionFailed)
 	case res.Code >= 400 && res.Code < 500:
-		return asError(res)
+		return res.Reply()
 	}
 	return reply.Status(http.StatusServiceUnavailable)
 }

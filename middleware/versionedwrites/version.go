@@ -159,7 +159,9 @@ func (c *objectCall) makeCurrent(name string, t timestamp.Timestamp) error {
 // all that is to become another. It is in the place of a POST of Swift's, which there is none of for versions.
 const headerRewrite = "X-Backend-Rewrite-Version"
 
-func rewrites(r *http.Request) bool { return meta.Truthy(meta.Value(r.Header, headerRewrite)) }
+func rewrites(r *http.Request) bool {
+	return meta.Truthy(meta.Value(r.Header, headerRewrite))
+}
 
 // rewrite stores a version again where it is, with other system metadata. Its time differs only by the offset, so that it stays
 // the version that it is, and is not there any more if it is deleted meanwhile.
@@ -170,7 +172,7 @@ func (c *objectCall) rewrite(name string) error {
 	var failed error
 	at := c.inHidden(name)
 	found, err := c.copyAs(c.r, at, func(h http.Header) (apipath.Path, http.Header, bool) {
-		t, err := timestamp.Parse(meta.Value(h, headerDataTime))
+		t, err := timestamp.Parse(meta.Value(h, conditional.HeaderData))
 		if failed = err; err != nil {
 			failed = reply.Raw(http.StatusNotImplemented, "The storage nodes do not say when a version was stored.").Because(err)
 			return at, nil, false
@@ -259,7 +261,7 @@ func (c *objectCall) stillThat(name string) error {
 // unlink deletes what stands under the object's name and, for S3, nothing that has replaced what the head is of. Nodes that
 // promise nothing are asked without a condition.
 func (c *objectCall) unlink(r *http.Request, head *subreq.Response) *subreq.Response {
-	if t := meta.Value(head.Header, headerDataTime); t != "" && nulls(c.r) {
+	if t := meta.Value(head.Header, conditional.HeaderData); t != "" && nulls(c.r) {
 		r.Header[conditional.HeaderIfData] = []string{t}
 		if res := c.original(r); res.Code != http.StatusNotImplemented {
 			return res
