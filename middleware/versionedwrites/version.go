@@ -160,7 +160,7 @@ func (c *objectCall) makeCurrent(name string, t timestamp.Timestamp) error {
 const headerRewrite = "X-Backend-Rewrite-Version"
 
 func rewrites(r *http.Request) bool {
-	return meta.Truthy(meta.Value(r.Header, headerRewrite))
+	return nulls(r) && meta.Truthy(meta.Value(r.Header, headerRewrite))
 }
 
 // rewrite stores a version again where it is, with other system metadata. Its time differs only by the offset, so that it stays

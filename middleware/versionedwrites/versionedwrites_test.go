@@ -339,3 +339,18 @@ func TestAccountListings(t *testing.T) {
 		}
 	}
 }
+
+// Versions are stored again only for S3: other clients know none that change.
+func TestVersionsAreRewrittenForS3Only(t *testing.T) {
+	for _, s3 := range []bool{false, true} {
+		app := versioned(nil).Otherwise(mt.Answer{Code: 201, Header: map[string]string{"X-Backend-Data-Timestamp": "1.00000"}})
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/a/c/o?version-id=1.00000", nil)
+		r.Header.Set("X-Backend-Rewrite-Version", "true")
+		rec := httptest.NewRecorder()
+		mt.Build(t, alone, "", app).ServeHTTP(rec, request.With(r, &request.State{NullVersions: s3, Infos: &request.Infos{}}))
+		want := map[bool]int{false: 400, true: 202}[s3]
+		if stored := slices.Contains(app.URIs(), "PUT /v1/a/\x00versions\x00c/\x00o\x009999999998.99999"); rec.Code != want || stored != s3 {
+			t.Errorf("of S3 %v: %d, stored %v, want %d, after %q", s3, rec.Code, stored, want, app.URIs())
+		}
+	}
+}
