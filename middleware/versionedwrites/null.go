@@ -160,7 +160,8 @@ func (c *objectCall) putNull() error {
 	}
 	stored := false
 	c.serve(c.r, func(code int, h http.Header) {
-		if stored = success(code); stored {
+		// What was overtaken has replaced nothing that it could be sure of.
+		if stored = success(code) && code != http.StatusAccepted; stored {
 			h[headerVersion] = []string{nullVersion}
 		}
 	})
