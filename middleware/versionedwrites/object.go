@@ -27,6 +27,7 @@ const (
 	headerBackendType    = "X-Backend-Content-Type"
 	headerTarget         = "X-Symlink-Target"
 	headerTargetETag     = "X-Symlink-Target-Etag"
+	headerTargetBytes    = "X-Symlink-Target-Bytes"
 	sysEnabled           = "X-Container-Sysmeta-Versions-Enabled"
 	sysHidden            = "X-Container-Sysmeta-Versions-Container"
 	sysLink              = "X-Object-Sysmeta-Versions-Symlink"
