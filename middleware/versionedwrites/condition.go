@@ -65,8 +65,3 @@ func unconditional(h http.Header) http.Header {
 func (p condition) refusedBy(code int) bool {
 	return p.set && (code >= 400 && code < 500 || code == http.StatusNotImplemented)
 }
-
-// remove removes what was stored for a write that is refused.
-func (c *objectCall) remove(name string) {
-	c.send(c.request(c.r, http.MethodDelete, c.inHidden(name), nil, nil))
-}

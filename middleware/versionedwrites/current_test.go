@@ -85,6 +85,22 @@ func TestReplacedWhileMadeCurrent(t *testing.T) {
 	k.s3(201, "PUT", "?version-id="+id, "")
 }
 
+// TestDeletedWhileItIsKept deletes the null version while an upload keeps and replaces it.
+func TestDeletedWhileItIsKept(t *testing.T) {
+	k := newKeys(t)("c")
+	k.put("0")
+	k.versioning("true")
+	id := ""
+	k.once(func(r *http.Request) bool { return r.Method == "DELETE" }, func(*http.Request) int {
+		id = k.put("1")
+		return 0
+	})
+	k.s3(204, "DELETE", "?version-id=null", "")
+	k.lists("deleted", id+" latest")
+	k.reads("deleted", "?version-id=null", 404, "")
+	k.reads("the version", "", 200, "1")
+}
+
 // TestMadeCurrentIsListedAsItWas lists a large object, and a link, that has been made current as it was listed when it was stored.
 func TestMadeCurrentIsListedAsItWas(t *testing.T) {
 	k := newKeys(t)("c")

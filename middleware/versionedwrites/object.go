@@ -1,6 +1,7 @@
 package versionedwrites
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -43,6 +44,7 @@ type objects struct {
 	archive
 	policies policy.Set
 	types    contenttype.Table
+	log      *slog.Logger
 	api      []string // valid versions of the API
 	maxList  map[listing.Kind]int
 	last     atomic.Int64 // time of the latest write, in raw units
@@ -51,7 +53,7 @@ type objects struct {
 func newObjects(host middleware.Host, types contenttype.Table, next http.Handler) *objects {
 	limits := host.Cluster.Limits
 	return &objects{
-		policies: host.Cluster.Policies, types: types, api: limits.ValidAPIVersions,
+		policies: host.Cluster.Policies, types: types, log: host.Log, api: limits.ValidAPIVersions,
 		maxList: map[listing.Kind]int{listing.Account: limits.AccountListingLimit, listing.Container: limits.ContainerListingLimit},
 		archive: archive{
 			next: next, source: "OV", maxSize: limits.MaxFileSize, clock: host.Clock, reserved: true, refusal: refuseVersion,

@@ -354,3 +354,34 @@ func TestVersionsAreRewrittenForS3Only(t *testing.T) {
 		}
 	}
 }
+
+// Operators are told what is listed as a version although it is none.
+func TestWhatIsLeftIsLogged(t *testing.T) {
+	for _, tc := range []struct {
+		method, header, value string
+		own                   int // status of the write to the object's name
+		logged                string
+	}{
+		{"PUT", "If-None-Match", "*", 412, "what is no version could not be removed"},
+		{"DELETE", "X-Backend-If-Match", "*", 409, "what is no version could not be removed"},
+		{"DELETE", "", "", 503, "an object that may be there is marked as deleted"},
+		{"PUT", "", "", 503, ""},
+		{"DELETE", "", "", 404, ""},
+	} {
+		app := versioned(nil).Otherwise(mt.Answer{Do: func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			w.WriteHeader(map[string]int{"PUT": 201, "DELETE": 503}[r.Method])
+		}}).On("GET /v1/a/c/o", mt.Answer{Header: map[string]string{"X-Object-Sysmeta-Versions-Symlink": "true"}}).
+			On("DELETE /v1/a/c/o", mt.Answer{Code: tc.own}).On("PUT /v1/a/c/o", mt.Answer{Code: tc.own})
+		if tc.value == "*" && tc.method == "PUT" {
+			app.On("GET /v1/a/c/o", mt.Answer{Code: 404})
+		}
+		host := mt.Host(t)
+		log := mt.Capture(&host)
+		res := mt.Do(t, mt.BuildOn(t, host, alone, "", app), tc.method, "/v1/a/c/o", mt.Header(tc.header, tc.value), mt.Body("new"))
+		lines := strings.Join(log.Lines(), "\n")
+		if res.Code != tc.own || strings.Contains(lines, "WARN") != (tc.logged != "") || !strings.Contains(lines, tc.logged) {
+			t.Errorf("%s with %s, %d: %d, logged %q, want %q", tc.method, tc.header, tc.own, res.Code, lines, tc.logged)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package versionedwrites
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"strconv"
@@ -85,6 +86,7 @@ func (c *objectCall) checkUpload(t timestamp.Timestamp) error {
 // would be in vain.
 func (c *objectCall) keepCurrent(cond condition) (seen http.Header, err error) {
 	var failed error
+	var kept *span
 	found, err := c.copy(c.r, c.path, func(h http.Header) (apipath.Path, bool) {
 		seen = h
 		if failed = cond.unmet(h); failed != nil || cond.Absent || meta.Value(h, sysLink) == "true" {
@@ -98,6 +100,9 @@ func (c *objectCall) keepCurrent(cond condition) (seen http.Header, err error) {
 		if err != nil {
 			failed = reply.Status(http.StatusBadRequest).Because(err)
 		}
+		if s, ok := spanOf(h); ok {
+			kept = &s
+		}
 		return c.inHidden(name), err == nil
 	})
 	switch {
@@ -105,6 +110,8 @@ func (c *objectCall) keepCurrent(cond condition) (seen http.Header, err error) {
 		return nil, err
 	case !found:
 		return nil, cond.unmet(nil)
+	case failed == nil && kept != nil && nulls(c.r):
+		c.dropEarlier(*kept)
 	}
 	return seen, failed
 }
@@ -284,10 +291,16 @@ func (c *objectCall) mark(cond condition, at, stored timestamp.Timestamp) (bool,
 			h[headerBackendType] = []string{markerType}
 		}
 	})
-	if !marked(status) && cond.refusedBy(status) {
+	switch {
+	case marked(status):
+		return true, nil
+	case cond.refusedBy(status):
 		c.remove(name)
+	default:
+		c.log.LogAttrs(c.r.Context(), slog.LevelWarn, "an object that may be there is marked as deleted",
+			c.facts(c.inHidden(name), slog.Int("status", status))...)
 	}
-	return marked(status), nil
+	return false, nil
 }
 
 // marked says whether the status of a deletion means that what the marker says is true.
