@@ -42,7 +42,7 @@ func (s *Server) get(c *call) error {
 	info := f.Info()
 	s.describe(c, info)
 	entity := conditional.Entity{ETag: info.ETag, LastModified: info.Timestamp.LastModified()}
-	if isAt := c.r.Header.Get("X-Backend-Etag-Is-At"); isAt != "" {
+	if isAt := c.r.Header.Get(conditional.HeaderEtagIsAt); isAt != "" {
 		if etag, ok := conditional.AlternativeETag(isAt, lookup(info.Metadata)); ok {
 			entity.ETag = etag
 		}
@@ -115,7 +115,7 @@ func (s *Server) describe(c *call, info *store.Info) {
 	}
 	set("X-Timestamp", normal)
 	set("X-Backend-Timestamp", newest)
-	set("X-Backend-Data-Timestamp", data)
+	set(conditional.HeaderData, data)
 	set("X-Backend-Durable-Timestamp", data)
 	set("Content-Length", strconv.FormatInt(info.Size, 10))
 }

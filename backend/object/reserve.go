@@ -118,7 +118,7 @@ func (s *Server) reserve(c *call) (*condition, error) {
 		// Without the time of a version: there may never be one of that time, if a majority of the others do not know of it.
 		return nil, reply.Status(http.StatusConflict).Because(fmt.Errorf("reserved for another write, the last at %s", last.Internal()))
 	}
-	return &condition{Write: w, isAt: c.r.Header.Get("X-Backend-Etag-Is-At"), behind: behind, name: key, from: s.reserved}, nil
+	return &condition{Write: w, isAt: c.r.Header.Get(conditional.HeaderEtagIsAt), behind: behind, name: key, from: s.reserved}, nil
 }
 
 // check refuses the request if the condition does not hold of what is here.

@@ -114,7 +114,7 @@ func Unquote(etag string) string {
 }
 
 // AlternativeETag returns the entity tag that a request wants to be compared: that of the first header in the comma
-// list isAt (X-Backend-Etag-Is-At) for which lookup finds stored metadata. ok is false if there is none, and the stored
+// list isAt ([HeaderEtagIsAt]) for which lookup finds stored metadata. ok is false if there is none, and the stored
 // ETag is the one to compare.
 func AlternativeETag(isAt string, lookup func(name string) (string, bool)) (etag string, ok bool) {
 	for name := range strings.SplitSeq(isAt, ",") {

@@ -13,6 +13,10 @@ const (
 	HeaderIfNoneMatch = "X-Backend-If-None-Match"
 	HeaderIfMatch     = "X-Backend-If-Match"
 	HeaderIfData      = "X-Backend-If-Data-Timestamp"
+	// HeaderEtagIsAt names headers, the first of which that an object has is compared in place of its entity tag.
+	HeaderEtagIsAt = "X-Backend-Etag-Is-At"
+	// HeaderData is a node's word for when the data of an object were stored, which a POST does not change. [HeaderIfData] is about it.
+	HeaderData = "X-Backend-Data-Timestamp"
 	// HeaderBehind is the proxy's word to a node whose version the condition does not hold of: it holds of one of this time,
 	// which another node has, so that an older one does not count.
 	HeaderBehind = "X-Backend-If-Behind"

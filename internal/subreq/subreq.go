@@ -10,12 +10,15 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 
+	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/pull"
+	"github.com/apus-storage/apus/internal/reply"
 	"github.com/apus-storage/apus/internal/request"
 )
 
@@ -87,6 +90,16 @@ type Response struct {
 
 // OK says whether the status is a success.
 func (r *Response) OK() bool { return r.Code >= 200 && r.Code < 300 }
+
+// Reply makes the answer, whole, that of the request which it was made for.
+func (r *Response) Reply() *reply.Error {
+	h := maps.Clone(r.Header)
+	kind := meta.Value(h, "Content-Type")
+	for _, name := range []string{"Content-Type", "Content-Length", "Transfer-Encoding"} {
+		delete(h, name)
+	}
+	return &reply.Error{Code: r.Code, Type: kind, Body: string(r.Body), Header: h}
+}
 
 // Small sends the request and returns the answer; the body is cut off after limit bytes, which is an error when the
 // status is a success. It runs on the caller's goroutine.

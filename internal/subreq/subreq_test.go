@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/apus-storage/apus/internal/reply"
 	"github.com/apus-storage/apus/internal/request"
 )
 
@@ -65,5 +66,24 @@ func TestStreamBreaksOff(t *testing.T) {
 	broken := NewStream(t.Context(), func() {}, io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)))
 	if _, err := io.ReadAll(broken); err != io.ErrUnexpectedEOF || broken.Err() != err {
 		t.Errorf("a source that breaks off: %v, %v", err, broken.Err())
+	}
+}
+
+func TestReplyIsTheWholeAnswer(t *testing.T) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-A", "b")
+		w.Header().Set("Content-Type", "text/x")
+		w.Header().Set("Content-Length", "4")
+		w.WriteHeader(http.StatusConflict)
+		io.WriteString(w, "text")
+	})
+	res, _ := Small(h, New(client(), Options{Source: "X"}), 10)
+	rec := httptest.NewRecorder()
+	reply.Write(rec, client(), res.Reply())
+	if rec.Code != 409 || rec.Body.String() != "text" || rec.Header().Get("X-A") != "b" || rec.Header().Get("Content-Type") != "text/x" || rec.Header().Get("Content-Length") != "4" {
+		t.Errorf("%d %v %q", rec.Code, rec.Header(), rec.Body)
+	}
+	if res.Header.Get("Content-Type") == "" {
+		t.Error("the answer has changed")
 	}
 }

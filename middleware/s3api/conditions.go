@@ -16,10 +16,10 @@ import (
 
 // Headers with which a filter makes a write conditional, atomically: see docs/conditional-writes.md.
 const (
-	ifNoneMatch     = "X-Backend-If-None-Match"
-	ifMatch         = "X-Backend-If-Match"
-	ifDataTimestamp = "X-Backend-If-Data-Timestamp"
-	etagIsAt        = "X-Backend-Etag-Is-At"
+	ifNoneMatch     = conditional.HeaderIfNoneMatch
+	ifMatch         = conditional.HeaderIfMatch
+	ifDataTimestamp = conditional.HeaderIfData
+	etagIsAt        = conditional.HeaderEtagIsAt
 	// etagsAt are where objects may have another entity tag than their own: that of a multipart upload, or of a large object
 	// made through Swift.
 	etagsAt = sysmetaETag + ", X-Object-Sysmeta-Slo-Etag"

@@ -10,16 +10,12 @@ import (
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
 	"github.com/apus-storage/apus/internal/segments"
-	"github.com/apus-storage/apus/internal/subreq"
 	"github.com/apus-storage/apus/internal/timestamp"
 )
 
 // A deletion on a condition, which a filter further left asks for (docs/conditional-writes.md), decides by the manifest: that goes
 // first, and its segments follow once it has gone. They are those of the manifest that was read, so the condition is on its
 // data as well. Should the process end in between, the segments stay, and nothing names them.
-
-// headerDataTime is when the data of an object were stored.
-const headerDataTime = "X-Backend-Data-Timestamp"
 
 // deleteIf removes a manifest, and then its segments. The error is the client's answer.
 func (f *filter) deleteIf(w http.ResponseWriter, r *http.Request, p apipath.Path, cond conditional.Write) error {
@@ -30,7 +26,7 @@ func (f *filter) deleteIf(w http.ResponseWriter, r *http.Request, p apipath.Path
 	if err != nil {
 		return err
 	}
-	at := meta.Value(m.header, headerDataTime)
+	at := meta.Value(m.header, conditional.HeaderData)
 	t, err := timestamp.Parse(at)
 	switch {
 	case err != nil:
@@ -53,7 +49,7 @@ func (f *filter) deleteIf(w http.ResponseWriter, r *http.Request, p apipath.Path
 	case err != nil:
 		return errDelete.Because(err)
 	case !gone.OK():
-		return answered(gone)
+		return gone.Reply()
 	}
 	r = rights.Restore(r)
 	for _, name := range []string{conditional.HeaderIfMatch, conditional.HeaderIfData} {
@@ -87,14 +83,4 @@ func (f *filter) deleteParts(w http.ResponseWriter, r *http.Request, p apipath.P
 		}
 		return d.walk(ctx, queue)
 	})
-}
-
-// answered makes an error of an answer, whole.
-func answered(res *subreq.Response) error {
-	h := maps.Clone(res.Header)
-	kind := h.Get("Content-Type")
-	for _, name := range []string{"Content-Type", "Content-Length", "Transfer-Encoding"} {
-		delete(h, name)
-	}
-	return &reply.Error{Code: res.Code, Type: kind, Body: string(res.Body), Header: h}
 }

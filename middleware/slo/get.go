@@ -55,7 +55,7 @@ func (f *filter) claims(_ int, h http.Header) (int, bool) {
 // tellNode tells the object server what conditions and ranges are about, should the object be a manifest.
 func tellNode(r *http.Request, itself bool) {
 	if !itself && (len(r.Header["If-Match"]) > 0 || len(r.Header["If-None-Match"]) > 0) {
-		appendHeader(r.Header, "X-Backend-Etag-Is-At", headerETag)
+		appendHeader(r.Header, conditional.HeaderEtagIsAt, headerETag)
 	}
 	if len(r.Header["Range"]) > 0 {
 		appendHeader(r.Header, "X-Backend-Ignore-Range-If-Metadata-Present", headerLarge)
@@ -179,7 +179,7 @@ func (l *large) describe(o *segments.Object) {
 func (l *large) setETag(o *segments.Object, etag string) {
 	o.Header.Set("Etag", `"`+etag+`"`)
 	o.ETag = etag
-	isAt := meta.Value(l.r.Header, "X-Backend-Etag-Is-At")
+	isAt := meta.Value(l.r.Header, conditional.HeaderEtagIsAt)
 	if other, ok := conditional.AlternativeETag(isAt, func(name string) (string, bool) {
 		v := o.Header.Get(name)
 		return v, v != ""

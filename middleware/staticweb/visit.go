@@ -1,7 +1,6 @@
 package staticweb
 
 import (
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -232,14 +231,11 @@ func answer(res *subreq.Response, err error) *reply.Error {
 	if err != nil {
 		return reply.Status(res.Code).Because(err)
 	}
-	h := maps.Clone(res.Header)
-	kind := meta.Value(h, "Content-Type")
-	if kind == "" {
-		kind = reply.TypeText // what it is must not be guessed
+	e := res.Reply()
+	if e.Type == "" {
+		e.Type = reply.TypeText // what it is must not be guessed
 	}
-	delete(h, "Content-Type")
-	delete(h, "Content-Length")
-	return &reply.Error{Code: res.Code, Type: kind, Body: string(res.Body), Header: h}
+	return e
 }
 
 // found says whether a status means that there is something.

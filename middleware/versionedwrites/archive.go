@@ -183,13 +183,3 @@ func (a *archive) putMarker(r *http.Request, at apipath.Path, t timestamp.Timest
 	})
 	return a.check(a.send(put))
 }
-
-// asError makes an error of an answer, whole.
-func asError(res *subreq.Response) *reply.Error {
-	h := maps.Clone(res.Header)
-	kind := h.Get("Content-Type")
-	for _, name := range []string{"Content-Type", "Content-Length", "Transfer-Encoding"} {
-		delete(h, name)
-	}
-	return &reply.Error{Code: res.Code, Type: kind, Body: string(res.Body), Header: h}
-}

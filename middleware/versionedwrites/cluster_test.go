@@ -15,6 +15,7 @@ import (
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/disk"
 	"github.com/apus-storage/apus/internal/swiftconf"
+	"github.com/apus-storage/apus/middleware"
 	"github.com/apus-storage/apus/middleware/all"
 	"github.com/apus-storage/apus/middleware/middlewaretest"
 	"github.com/apus-storage/apus/middleware/pipeline"
@@ -34,6 +35,8 @@ backend = "memory"
 [filter.versioned_writes]
 allow_versioned_writes = true
 allow_object_versioning = true
+[filter.as_s3]
+[filter.meddle]
 [filter.again]
 use = "versioned_writes"
 allow_versioned_writes = true
@@ -45,8 +48,9 @@ user_test_tester3 = "testing3"
 account_autocreate = true
 `
 
-// pipelines are two proxies over the same nodes, in this process: one with these filters, and one without any.
-func pipelines(t testing.TB, filters string) (proxy, bare http.Handler) {
+// pipelines are two proxies over the same nodes, in this process: one with these filters, and one without any. More filters
+// than there are may be among them.
+func pipelines(t testing.TB, filters string, more ...*middleware.Definition) (proxy, bare http.Handler) {
 	t.Helper()
 	dir := t.TempDir()
 	outer := filepath.Join(dir, "proxy.toml")
@@ -87,7 +91,7 @@ func pipelines(t testing.TB, filters string) (proxy, bare http.Handler) {
 			t.Fatal(err)
 		}
 		app := proxyserver.Define(proxyserver.Deps{Rings: rings, Transport: e.Direct, Version: "test"})
-		plan, err := pipeline.Read(file, pipeline.Spec{Server: "proxy", Registry: pipeline.NewRegistry(append(all.Filters(), app)...)})
+		plan, err := pipeline.Read(file, pipeline.Spec{Server: "proxy", Registry: pipeline.NewRegistry(append(append(all.Filters(), app), more...)...)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,9 +143,14 @@ func (u user) do(want int, method, target string, header map[string]string, body
 // entries lists a container.
 func (u user) entries(target string) (list []map[string]any) {
 	u.t.Helper()
-	res := u.do(200, "GET", target, nil, "")
-	if err := json.Unmarshal([]byte(res.Body), &list); err != nil {
-		u.t.Fatalf("%s: %v in %q", target, err, res.Body)
+	return decode(u.t, u.do(200, "GET", target, nil, "").Body)
+}
+
+// decode reads a listing.
+func decode(t testing.TB, body string) (list []map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(body), &list); err != nil {
+		t.Fatalf("%v in %q", err, body)
 	}
 	return list
 }

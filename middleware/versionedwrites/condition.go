@@ -36,7 +36,7 @@ func (p condition) unmet(h http.Header) error {
 	v := (*conditional.Version)(nil)
 	if h != nil {
 		v = new(conditional.Version)
-		v.Data, _ = timestamp.Parse(meta.Value(h, headerDataTime))
+		v.Data, _ = timestamp.Parse(meta.Value(h, conditional.HeaderData))
 		if v.Data.IsZero() {
 			v.Data = p.Data // a node that does not say
 		}
@@ -54,7 +54,7 @@ func unconditional(h http.Header) http.Header {
 		delete(h, "If-None-Match")
 	}
 	for _, name := range []string{
-		conditional.HeaderIfNoneMatch, conditional.HeaderIfMatch, conditional.HeaderIfData, "X-Backend-Etag-Is-At",
+		conditional.HeaderIfNoneMatch, conditional.HeaderIfMatch, conditional.HeaderIfData, conditional.HeaderEtagIsAt,
 	} {
 		delete(h, name)
 	}
@@ -64,9 +64,4 @@ func unconditional(h http.Header) http.Header {
 // refusedBy says whether the status of a conditional write means that nothing has been stored.
 func (p condition) refusedBy(code int) bool {
 	return p.set && (code >= 400 && code < 500 || code == http.StatusNotImplemented)
-}
-
-// remove removes what was stored for a write that is refused.
-func (c *objectCall) remove(name string) {
-	c.send(c.request(c.r, http.MethodDelete, c.inHidden(name), nil, nil))
 }

@@ -73,7 +73,7 @@ func (o *objects) enable(w http.ResponseWriter, r *http.Request, p apipath.Path)
 		return err
 	}
 	undo() // as if nothing had been asked
-	return asError(res)
+	return res.Reply()
 }
 
 // A hiddenPath is that of the container with another's versions.

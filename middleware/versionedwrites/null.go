@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
@@ -27,9 +28,6 @@ import (
 // container, where it is told from versions by its time: those were stored at the time that is their id, it was copied
 // there later. A marker of a deletion that has no id is stored a unit before the time that is its name: those that Swift
 // stores have that time or a later one.
-
-// headerDataTime is when an object's data were stored, which a POST does not change.
-const headerDataTime = "X-Backend-Data-Timestamp"
 
 // A nullPlace is where the null version of an object is.
 type nullPlace struct {
@@ -137,7 +135,7 @@ func listedAt(e listing.Entry) timestamp.Timestamp {
 
 // copied says whether the version with these headers was not stored at the time that is its id.
 func copied(h http.Header, id timestamp.Timestamp) bool {
-	t, err := timestamp.Parse(meta.Value(h, headerDataTime))
+	t, err := timestamp.Parse(meta.Value(h, conditional.HeaderData))
 	return err == nil && t.Raw() != id.Raw()
 }
 
@@ -162,7 +160,8 @@ func (c *objectCall) putNull() error {
 	}
 	stored := false
 	c.serve(c.r, func(code int, h http.Header) {
-		if stored = success(code); stored {
+		// What was overtaken has replaced nothing that it could be sure of.
+		if stored = success(code) && code != http.StatusAccepted; stored {
 			h[headerVersion] = []string{nullVersion}
 		}
 	})
@@ -172,11 +171,14 @@ func (c *objectCall) putNull() error {
 	return nil
 }
 
-// drop removes a null version, which another has replaced, from the hidden container. If that cannot be done, it is listed with
-// an id.
+// drop removes a null version, which another has replaced, from among the versions. If that cannot be done, it is listed with an
+// id.
 func (c *objectCall) drop(was nullPlace) {
-	if was.name != "" {
-		c.send(c.request(c.r, http.MethodDelete, c.inHidden(was.name), nil, nil))
+	switch {
+	case was.name != "":
+		c.remove(was.name)
+	case was.current:
+		c.dropCopies(was.head.Header)
 	}
 }
 
@@ -218,7 +220,7 @@ func (c *objectCall) readCurrent() error {
 		out.Finish()
 		return nil
 	}
-	e := asError(res)
+	e := res.Reply()
 	prefix, err := apipath.ReservedName(c.path.Object, "")
 	if err != nil {
 		return e
@@ -246,11 +248,12 @@ func (c *objectCall) readCurrent() error {
 // serveNull answers a request for the null version by that word.
 func (c *objectCall) serveNull() error {
 	was, err := c.findNull()
+	if c.r.Method == http.MethodDelete {
+		return c.removeNull(was, err)
+	}
 	switch {
 	case err != nil:
 		return err
-	case c.r.Method == http.MethodDelete && was.current:
-		return c.deleteCurrent(was)
 	case c.r.Method == http.MethodPut && was.current:
 		return c.noVersion() // it is the current one already
 	case c.r.Method == http.MethodPost && was.current:
@@ -263,8 +266,6 @@ func (c *objectCall) serveNull() error {
 	switch c.r.Method {
 	case http.MethodPost:
 		return c.rewrite(was.name)
-	case http.MethodDelete:
-		return c.deleteVersion(nullVersion, was.name)
 	case http.MethodPut:
 		return c.makeCurrent(was.name, was.id)
 	}
@@ -275,28 +276,44 @@ func (c *objectCall) noVersion() error {
 	return &reply.Error{Code: http.StatusNotFound, Type: "text/plain", Body: "The specified version does not exist"}
 }
 
-// deleteCurrent deletes the null version that stands under the object's own name, and nothing that has replaced it meanwhile.
-func (c *objectCall) deleteCurrent(was nullPlace) error {
+// removeNull deletes the null version, wherever it is; was and err are what findNull says. If it is replaced meanwhile, it may have
+// been kept.
+func (c *objectCall) removeNull(was nullPlace, err error) error {
+	again := false
+	for try := 1; err == nil && was.current; try++ {
+		if again, err = c.deleteCurrent(was); !again || try == attempts {
+			return err
+		}
+		was, err = c.findNull()
+	}
+	switch {
+	case err != nil:
+		return err
+	case was.name == "":
+		return c.noVersion()
+	}
+	return c.deleteVersion(nullVersion, was.name)
+}
+
+// deleteCurrent deletes the null version that stands under the object's own name, and nothing that has replaced it meanwhile, which
+// again says. The error is the client's answer.
+func (c *objectCall) deleteCurrent(was nullPlace) (again bool, err error) {
 	cond, err := c.condition()
 	if err != nil {
-		return err
+		return false, err
 	}
 	r := c.at(c.path, withoutVersion(c.r))
 	var res *subreq.Response
 	if cond.set {
 		res = c.original(r)
-	} else if res = c.unlink(r, was.head); res.Code == http.StatusPreconditionFailed {
-		return c.noVersion()
+	} else if res = c.unlink(r, was.head); overtaken(res) {
+		return true, res.Reply()
 	}
 	if !res.OK() {
-		return asError(res)
+		return false, res.Reply()
 	}
-	h := c.w.Header()
-	h[headerVersion] = []string{nullVersion}
-	h[headerCurrent] = []string{nullVersion}
-	h["Content-Length"] = []string{"0"}
-	c.w.WriteHeader(res.Code)
-	return nil
+	c.dropCopies(was.head.Header)
+	return false, res.Reply().With(headerVersion, nullVersion).With(headerCurrent, nullVersion)
 }
 
 // withoutVersion is the query without the version.

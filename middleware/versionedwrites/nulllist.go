@@ -19,7 +19,7 @@ type group struct {
 	own      *listing.Entry // the null version under the object's own name
 	null     int            // which of the entries is the null version, -1 if none is
 	latest   int            // which is current, -1 if none is
-	repeated int            // which is what stands under the object's own name, kept too early, -1 if none is
+	repeated []int          // which are what stands under the object's own name, kept too early
 }
 
 // asS3 makes of a page what it is in S3: null versions are called that, and which version is current is looked at where the
@@ -58,8 +58,8 @@ func (c *listCall) asS3(l *versionList) error {
 		if g.null >= 0 {
 			g.entries[g.null].SetText("version_id", nullVersion)
 		}
-		if g.repeated >= 0 {
-			repeated[g.entries[g.repeated]] = true
+		for _, i := range g.repeated {
+			repeated[g.entries[i]] = true
 		}
 		for i, e := range g.entries {
 			e.SetBool("is_latest", i == g.latest)
@@ -93,7 +93,7 @@ func (c *listCall) groups(l *versionList) []*group {
 		e := &l.versions[i]
 		name, _ := e.Name()
 		if len(all) == 0 || all[len(all)-1].object != name {
-			all = append(all, &group{object: name, begun: inside && name == begun, own: own[name], null: -1, latest: -1, repeated: -1})
+			all = append(all, &group{object: name, begun: inside && name == begun, own: own[name], null: -1, latest: -1})
 		}
 		g := all[len(all)-1]
 		text, _ := e.Text("version_id")
@@ -108,6 +108,16 @@ func (c *listCall) groups(l *versionList) []*group {
 
 // maybeNull says whether an entry may be a null version.
 func (g *group) maybeNull(i int) bool { return listedAt(*g.entries[i]).Raw() != g.ids[i].Raw() }
+
+// maybeCopied says whether one may be of what was changed at that time, from before.
+func (g *group) maybeCopied(changed timestamp.Timestamp) bool {
+	for i, id := range g.ids {
+		if g.maybeNull(i) && id.Raw() < changed.Raw() {
+			return true
+		}
+	}
+	return false
+}
 
 // open says whether there is anything to look at. Usually the newest version is the current one, and none is a null version.
 func (g *group) open() bool {
@@ -125,22 +135,29 @@ func (g *group) open() bool {
 // look looks at what the listings do not say.
 func (c *listCall) look(g *group) error {
 	o := c.objectCall(g.object)
-	kept := timestamp.Timestamp{} // the id that what stands under the object's own name would be kept with
 	null := g.own != nil
+	latest := g.begun || !null && g.latest != 0
+	var stands span // of what stands under the object's own name
 	if null {
-		kept = listedAt(*g.own)
+		stands.to = listedAt(*g.own)
+		stands.from = stands.to
 	}
-	if g.begun || !null && g.latest != 0 {
+	if latest || null && g.maybeCopied(stands.to) {
 		head, link, err := o.current()
 		if err != nil {
 			return err
 		}
 		if head != nil && link == "" {
 			null = true
-			kept, _ = sourceTime(head.Header)
+			if s, ok := spanOf(head.Header); ok {
+				stands = s
+			}
 		}
-		g.latest = -1
+		if latest {
+			g.latest = -1
+		}
 		switch {
+		case !latest:
 		case link != "":
 			g.latest = slices.IndexFunc(g.ids, func(id timestamp.Timestamp) bool { return link == g.name(id) })
 		case head == nil && !g.begun && isMarker(g.entries[0]):
@@ -151,8 +168,8 @@ func (c *listCall) look(g *group) error {
 		switch {
 		case !g.maybeNull(i):
 		case null:
-			if g.ids[i].Raw() == kept.Raw() {
-				g.repeated = i
+			if stands.has(g.ids[i]) {
+				g.repeated = append(g.repeated, i)
 			}
 		default:
 			name := g.name(g.ids[i])

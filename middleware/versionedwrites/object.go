@@ -1,6 +1,7 @@
 package versionedwrites
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -27,6 +28,7 @@ const (
 	headerBackendType    = "X-Backend-Content-Type"
 	headerTarget         = "X-Symlink-Target"
 	headerTargetETag     = "X-Symlink-Target-Etag"
+	headerTargetBytes    = "X-Symlink-Target-Bytes"
 	sysEnabled           = "X-Container-Sysmeta-Versions-Enabled"
 	sysHidden            = "X-Container-Sysmeta-Versions-Container"
 	sysLink              = "X-Object-Sysmeta-Versions-Symlink"
@@ -42,6 +44,7 @@ type objects struct {
 	archive
 	policies policy.Set
 	types    contenttype.Table
+	log      *slog.Logger
 	api      []string // valid versions of the API
 	maxList  map[listing.Kind]int
 	last     atomic.Int64 // time of the latest write, in raw units
@@ -50,7 +53,7 @@ type objects struct {
 func newObjects(host middleware.Host, types contenttype.Table, next http.Handler) *objects {
 	limits := host.Cluster.Limits
 	return &objects{
-		policies: host.Cluster.Policies, types: types, api: limits.ValidAPIVersions,
+		policies: host.Cluster.Policies, types: types, log: host.Log, api: limits.ValidAPIVersions,
 		maxList: map[listing.Kind]int{listing.Account: limits.AccountListingLimit, listing.Container: limits.ContainerListingLimit},
 		archive: archive{
 			next: next, source: "OV", maxSize: limits.MaxFileSize, clock: host.Clock, reserved: true, refusal: refuseVersion,
@@ -66,7 +69,7 @@ func refuseVersion(res *subreq.Response) error {
 	case res.Code == http.StatusNotFound:
 		return reply.Status(http.StatusPreconditionFailed)
 	case res.Code >= 400 && res.Code < 500:
-		return asError(res)
+		return res.Reply()
 	}
 	return reply.Status(http.StatusServiceUnavailable)
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/respw"
 	"github.com/apus-storage/apus/internal/segments"
-	"github.com/apus-storage/apus/internal/subreq"
 	"github.com/apus-storage/apus/internal/timestamp"
 )
 
@@ -114,52 +113,13 @@ func (c *objectCall) get(r *http.Request, id string, refuse func(int, http.Heade
 	return nil
 }
 
-// makeCurrent links the object's name to one of its versions.
-func (c *objectCall) makeCurrent(name string, t timestamp.Timestamp) error {
-	if err := request.Authorize(c.r, string(c.info.WriteACL)); err != nil {
-		return err
-	}
-	if c.r.ContentLength != 0 {
-		if n, _ := c.r.Body.Read(make([]byte, 1)); n > 0 || c.r.ContentLength > 0 {
-			return &reply.Error{Code: http.StatusBadRequest, Type: "text/plain", Body: "PUT version-id requests require a zero byte body"}
-		}
-	}
-	head := c.send(c.request(c.r, http.MethodHead, c.inHidden(name), itself, nil))
-	if head.Code == http.StatusNotFound {
-		if c.container(c.r, c.inHidden("")).Exists() {
-			return &reply.Error{Code: http.StatusNotFound, Type: "text/plain", Body: "The specified version does not exist"}
-		}
-		return c.missing
-	}
-	if err := c.check(head); err != nil {
-		return err
-	}
-	if c.enabled {
-		// What has been written while versioning was off is replaced like anything else.
-		cond, err := c.condition()
-		if err != nil {
-			return err
-		}
-		if err := c.keepCurrent(cond); err != nil {
-			return err
-		}
-	}
-	now, err := c.stamp()
-	if err != nil {
-		return err
-	}
-	c.putLink(link{
-		name: name, id: t, time: now, etag: meta.Value(head.Header, "Etag"),
-		size: head.Header.Get("Content-Length"), kind: head.Header.Get("Content-Type"),
-	})
-	return nil
-}
-
 // headerRewrite is how a filter further left says that the POST of a version is to change its system metadata, of which it has
 // all that is to become another. It is in the place of a POST of Swift's, which there is none of for versions.
 const headerRewrite = "X-Backend-Rewrite-Version"
 
-func rewrites(r *http.Request) bool { return meta.Truthy(meta.Value(r.Header, headerRewrite)) }
+func rewrites(r *http.Request) bool {
+	return nulls(r) && meta.Truthy(meta.Value(r.Header, headerRewrite))
+}
 
 // rewrite stores a version again where it is, with other system metadata. Its time differs only by the offset, so that it stays
 // the version that it is, and is not there any more if it is deleted meanwhile.
@@ -170,7 +130,7 @@ func (c *objectCall) rewrite(name string) error {
 	var failed error
 	at := c.inHidden(name)
 	found, err := c.copyAs(c.r, at, func(h http.Header) (apipath.Path, http.Header, bool) {
-		t, err := timestamp.Parse(meta.Value(h, headerDataTime))
+		t, err := timestamp.Parse(meta.Value(h, conditional.HeaderData))
 		if failed = err; err != nil {
 			failed = reply.Raw(http.StatusNotImplemented, "The storage nodes do not say when a version was stored.").Because(err)
 			return at, nil, false
@@ -209,32 +169,17 @@ func (c *objectCall) deleteVersion(id, name string) error {
 	if err := c.stillThat(name); err != nil {
 		return err
 	}
-	head, current, err := c.current()
+	left, err := c.unlinkFrom(name)
 	if err != nil {
 		return err
 	}
-	left := nullVersion
-	switch {
-	case current == name:
-		r := c.at(c.path, "")
-		unconditional(r.Header)
-		link := c.unlink(r, head)
-		if link.Code == http.StatusPreconditionFailed && nulls(c.r) {
-			break // it has been replaced
-		}
-		if err := c.check(link); err != nil {
+	res := c.original(there)
+	if nulls(c.r) && (res.OK() || res.Code == http.StatusNotFound) {
+		if left, err = c.unlinkFrom(name); err != nil {
 			return err
 		}
-	case current != "":
-		if _, t, ok := splitVersion(current); ok {
-			left = t.Internal()
-		}
 	}
-	c.serve(there, func(_ int, h http.Header) {
-		h[headerVersion] = []string{id}
-		h[headerCurrent] = []string{left}
-	})
-	return nil
+	return res.Reply().With(headerVersion, id).With(headerCurrent, left)
 }
 
 // stillThat refuses to delete a version that does not meet the client's condition. What a version is does not change.
@@ -254,34 +199,4 @@ func (c *objectCall) stillThat(name string) error {
 		return c.check(head)
 	}
 	return cond.unmet(head.Header)
-}
-
-// unlink deletes what stands under the object's name and, for S3, nothing that has replaced what the head is of. Nodes that
-// promise nothing are asked without a condition.
-func (c *objectCall) unlink(r *http.Request, head *subreq.Response) *subreq.Response {
-	if t := meta.Value(head.Header, headerDataTime); t != "" && nulls(c.r) {
-		r.Header[conditional.HeaderIfData] = []string{t}
-		if res := c.original(r); res.Code != http.StatusNotImplemented {
-			return res
-		}
-		delete(r.Header, conditional.HeaderIfData)
-	}
-	return c.original(r)
-}
-
-// current is the head of what stands under the object's name, nil if nothing does, and the name of the version that it is
-// linked to, "" if it is to none.
-func (c *objectCall) current() (head *subreq.Response, linked string, err error) {
-	head = c.send(c.request(c.r, http.MethodHead, c.path, itself, http.Header{"X-Newest": {"True"}}))
-	if head.Code == http.StatusNotFound {
-		return nil, "", nil
-	}
-	if err := c.check(head); err != nil {
-		return nil, "", err
-	}
-	container, name, ok := splitTarget(apipath.Unquote(meta.Value(head.Header, headerTarget)))
-	if meta.Value(head.Header, sysLink) != "true" || !ok || container != c.hidden {
-		return head, "", nil
-	}
-	return head, name, nil
 }

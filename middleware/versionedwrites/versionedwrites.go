@@ -30,8 +30,9 @@
 // It must stand to the right of the auth filter, copy, slo and dlo, and to the left of symlink, without which there is no
 // object versioning. A proxy adds it, with its defaults, where it is missing.
 //
-// Files: legacy.go and stack.go are the older way; object.go (what is asked of a name), write.go, version.go (of a
-// version), container.go, versions.go (their list) and account.go are object versioning; archive.go and names.go serve
+// Files: legacy.go and stack.go are the older way; object.go (what is asked of a name), current.go (what a name is linked to),
+// write.go, version.go (of a version), null.go and copies.go (of one without an id), container.go, versions.go and nulllist.go
+// (lists of versions) and account.go are object versioning; archive.go and names.go serve
 // both.
 package versionedwrites
 

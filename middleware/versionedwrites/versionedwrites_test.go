@@ -339,3 +339,49 @@ func TestAccountListings(t *testing.T) {
 		}
 	}
 }
+
+// Versions are stored again only for S3: other clients know none that change.
+func TestVersionsAreRewrittenForS3Only(t *testing.T) {
+	for _, s3 := range []bool{false, true} {
+		app := versioned(nil).Otherwise(mt.Answer{Code: 201, Header: map[string]string{"X-Backend-Data-Timestamp": "1.00000"}})
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/a/c/o?version-id=1.00000", nil)
+		r.Header.Set("X-Backend-Rewrite-Version", "true")
+		rec := httptest.NewRecorder()
+		mt.Build(t, alone, "", app).ServeHTTP(rec, request.With(r, &request.State{NullVersions: s3, Infos: &request.Infos{}}))
+		want := map[bool]int{false: 400, true: 202}[s3]
+		if stored := slices.Contains(app.URIs(), "PUT /v1/a/\x00versions\x00c/\x00o\x009999999998.99999"); rec.Code != want || stored != s3 {
+			t.Errorf("of S3 %v: %d, stored %v, want %d, after %q", s3, rec.Code, stored, want, app.URIs())
+		}
+	}
+}
+
+// Operators are told what is listed as a version although it is none.
+func TestWhatIsLeftIsLogged(t *testing.T) {
+	for _, tc := range []struct {
+		method, header, value string
+		own                   int // status of the write to the object's name
+		logged                string
+	}{
+		{"PUT", "If-None-Match", "*", 412, "what is no version could not be removed"},
+		{"DELETE", "X-Backend-If-Match", "*", 409, "what is no version could not be removed"},
+		{"DELETE", "", "", 503, "an object that may be there is marked as deleted"},
+		{"PUT", "", "", 503, ""},
+		{"DELETE", "", "", 404, ""},
+	} {
+		app := versioned(nil).Otherwise(mt.Answer{Do: func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			w.WriteHeader(map[string]int{"PUT": 201, "DELETE": 503}[r.Method])
+		}}).On("GET /v1/a/c/o", mt.Answer{Header: map[string]string{"X-Object-Sysmeta-Versions-Symlink": "true"}}).
+			On("DELETE /v1/a/c/o", mt.Answer{Code: tc.own}).On("PUT /v1/a/c/o", mt.Answer{Code: tc.own})
+		if tc.value == "*" && tc.method == "PUT" {
+			app.On("GET /v1/a/c/o", mt.Answer{Code: 404})
+		}
+		host := mt.Host(t)
+		log := mt.Capture(&host)
+		res := mt.Do(t, mt.BuildOn(t, host, alone, "", app), tc.method, "/v1/a/c/o", mt.Header(tc.header, tc.value), mt.Body("new"))
+		lines := strings.Join(log.Lines(), "\n")
+		if res.Code != tc.own || strings.Contains(lines, "WARN") != (tc.logged != "") || !strings.Contains(lines, tc.logged) {
+			t.Errorf("%s with %s, %d: %d, logged %q, want %q", tc.method, tc.header, tc.own, res.Code, lines, tc.logged)
+		}
+	}
+}

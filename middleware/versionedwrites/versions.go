@@ -40,7 +40,7 @@ func (c *listCall) listVersions(own []listing.Entry) error {
 	case res.Code == http.StatusNotFound:
 		l.addBroken()
 	case !res.OK():
-		return asError(res)
+		return res.Reply()
 	default:
 		versions, err := listing.Decode(res.Body)
 		if err != nil {

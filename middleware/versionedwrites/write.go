@@ -3,6 +3,8 @@ package versionedwrites
 import (
 	"errors"
 	"io"
+	"log/slog"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,7 +35,7 @@ func (c *objectCall) put() error {
 	if err != nil {
 		return err
 	}
-	if err := c.keepCurrent(cond); err != nil {
+	if _, err := c.keepCurrent(cond); err != nil {
 		return err
 	}
 	l, err := c.putVersion(t)
@@ -80,10 +82,13 @@ func (c *objectCall) checkUpload(t timestamp.Timestamp) error {
 }
 
 // keepCurrent makes a version of what stands under the object's name, unless it is a link to one: that is what the
-// container had before it was versioned. It refuses a write that would be in vain.
-func (c *objectCall) keepCurrent(cond condition) error {
+// container had before it was versioned. It returns the head of what stands there, nil if nothing does, and refuses a write that
+// would be in vain.
+func (c *objectCall) keepCurrent(cond condition) (seen http.Header, err error) {
 	var failed error
+	var kept *span
 	found, err := c.copy(c.r, c.path, func(h http.Header) (apipath.Path, bool) {
+		seen = h
 		if failed = cond.unmet(h); failed != nil || cond.Absent || meta.Value(h, sysLink) == "true" {
 			return apipath.Path{}, false
 		}
@@ -95,15 +100,20 @@ func (c *objectCall) keepCurrent(cond condition) error {
 		if err != nil {
 			failed = reply.Status(http.StatusBadRequest).Because(err)
 		}
+		if s, ok := spanOf(h); ok {
+			kept = &s
+		}
 		return c.inHidden(name), err == nil
 	})
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case !found:
-		return cond.unmet(nil)
+		return nil, cond.unmet(nil)
+	case failed == nil && kept != nil && nulls(c.r):
+		c.dropEarlier(*kept)
 	}
-	return failed
+	return seen, failed
 }
 
 // A link is one to a version.
@@ -115,6 +125,8 @@ type link struct {
 	size string
 	kind string // content type
 	cond condition
+	// listed are further headers, which say how the link is listed.
+	listed http.Header
 }
 
 var errSameTime = errors.New("another version has the same id")
@@ -197,8 +209,8 @@ var notOfLink = []string{
 // headerDetect is how a client says that it does not vouch for the type it gives.
 const headerDetect = "X-Detect-Content-Type"
 
-// putLink links the object's name to the version, in the client's name, and answers the client. It returns the status.
-func (c *objectCall) putLink(l link) (status int) {
+// linkTo is the client's own request, made to link the object's name to the version.
+func (c *objectCall) linkTo(l link) *http.Request {
 	h := c.r.Header.Clone()
 	for _, name := range notOfLink {
 		delete(h, name)
@@ -218,10 +230,16 @@ func (c *objectCall) putLink(l link) (status int) {
 	if l.kind == "" {
 		delete(h, "Content-Type")
 	}
+	maps.Copy(h, l.listed)
 	put := *c.r
 	put.Header, put.Body, put.ContentLength, put.TransferEncoding = h, http.NoBody, 0, nil
+	return &put
+}
+
+// putLink links the object's name to the version and answers the client. It returns the status.
+func (c *objectCall) putLink(l link) (status int) {
 	request.From(c.r.Context()).Log.Source = c.source
-	c.serve(&put, func(code int, h http.Header) {
+	c.serve(c.linkTo(l), func(code int, h http.Header) {
 		status = code
 		if l.cond.refusedBy(code) {
 			return // there is going to be no such version
@@ -245,7 +263,7 @@ func (c *objectCall) delete() error {
 	if err != nil {
 		return err
 	}
-	if err := c.keepCurrent(cond); err != nil {
+	if _, err := c.keepCurrent(cond); err != nil {
 		return err
 	}
 	_, err = c.mark(cond, t, t)
@@ -273,10 +291,16 @@ func (c *objectCall) mark(cond condition, at, stored timestamp.Timestamp) (bool,
 			h[headerBackendType] = []string{markerType}
 		}
 	})
-	if !marked(status) && cond.refusedBy(status) {
+	switch {
+	case marked(status):
+		return true, nil
+	case cond.refusedBy(status):
 		c.remove(name)
+	default:
+		c.log.LogAttrs(c.r.Context(), slog.LevelWarn, "an object that may be there is marked as deleted",
+			c.facts(c.inHidden(name), slog.Int("status", status))...)
 	}
-	return marked(status), nil
+	return false, nil
 }
 
 // marked says whether the status of a deletion means that what the marker says is true.

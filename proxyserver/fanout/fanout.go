@@ -31,7 +31,6 @@ import (
 const (
 	headerTimestamp     = "X-Timestamp"
 	headerBackendTime   = "X-Backend-Timestamp"
-	headerDataTime      = "X-Backend-Data-Timestamp"
 	headerPutTime       = "X-Put-Timestamp"
 	headerReplicatonNet = "X-Backend-Use-Replication-Network"
 )

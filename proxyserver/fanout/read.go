@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/ranges"
 	"github.com/apus-storage/apus/internal/timestamp"
 	"github.com/apus-storage/apus/ring"
@@ -242,7 +243,7 @@ func (r *reading) consider(ctx context.Context, a attempt) bool {
 
 // dataTime is the time of what a node has, by the best of its headers.
 func dataTime(h http.Header) timestamp.Timestamp {
-	for _, k := range []string{headerDataTime, headerBackendTime, headerPutTime, headerTimestamp} {
+	for _, k := range []string{conditional.HeaderData, headerBackendTime, headerPutTime, headerTimestamp} {
 		if v := h.Get(k); v != "" {
 			ts, _ := timestamp.Parse(v)
 			return ts
