@@ -92,14 +92,17 @@ func TestDeletionsOfMany(t *testing.T) {
 	b.On("DELETE /v1/AUTH_test/bucket/large?async=on&multipart-manifest=delete", middlewaretest.Answer{Code: 204})
 	b.On("HEAD /v1/AUTH_test/bucket/broken", middlewaretest.Answer{Header: map[string]string{"X-Static-Large-Object": "True"}})
 	b.On("DELETE /v1/AUTH_test/bucket/broken?multipart-manifest=delete", middlewaretest.Answer{Body: `{"Response Status": "400 Bad Request", "Errors": [["/c/o", "403 Forbidden"]]}`})
+	b.On("HEAD /v1/AUTH_test/bucket/deep", middlewaretest.Answer{Header: map[string]string{"X-Static-Large-Object": "True"}})
+	b.On("DELETE /v1/AUTH_test/bucket/deep?multipart-manifest=delete", middlewaretest.Answer{Body: `{"Response Status": "400 Bad Request", "Number Deleted": 1, "Errors": []}`})
 	doc := "<Delete>"
-	for _, k := range []string{"ok", "denied", "none", "large", "broken"} {
+	for _, k := range []string{"ok", "denied", "none", "large", "broken", "deep"} {
 		doc += "<Object><Key>" + k + "</Key></Object>"
 	}
 	r := b.do("POST", "/bucket?delete", middlewaretest.Body(doc+"</Delete>"), sha256Of(doc+"</Delete>"))
 	want := `<Deleted><Key>ok</Key></Deleted><Deleted><Key>none</Key></Deleted><Deleted><Key>large</Key></Deleted>` +
 		`<Error><Key>denied</Key><Code>AccessDenied</Code><Message>Access Denied</Message></Error>` +
-		`<Error><Key>broken</Key><Code>InternalError</Code><Message>Not all parts of the object could be deleted.</Message></Error>`
+		`<Error><Key>broken</Key><Code>InternalError</Code><Message>Not all parts of the object could be deleted.</Message></Error>` +
+		`<Error><Key>deep</Key><Code>InternalError</Code><Message>Not all parts of the object could be deleted.</Message></Error>`
 	if b.want(r, 200, ""); !strings.Contains(r.Body, want) {
 		t.Errorf("got %s, want %s", r.Body, want)
 	}
