@@ -344,18 +344,36 @@ func (x *exchange) whole(o *order) (bool, error) {
 	return true, nil
 }
 
-// undo deletes the object that an upload has become, or that version of it.
+// undo deletes the object that an upload has become, or that version of it, and nothing that has replaced it. Nodes that promise
+// nothing are asked without a condition.
 func (x *exchange) undo(id, version string) error {
 	on := resource{bucket: x.bucket, key: x.key, version: version}
-	resp, err := x.ask(call{method: head, on: on, header: http.Header{"X-Newest": {"true"}}})
-	if err == nil && resp.Header.Get(sysmetaUpload) == id {
-		_, err = x.delete(on, http.Header{})
+	var err error
+	for range undoTries {
+		var seen sight
+		seen, err = x.current(on)
+		switch {
+		case missing(err):
+			return nil
+		case err != nil || seen.swift[strings.ToLower(sysmetaUpload)] != id:
+			return err
+		}
+		h := http.Header{}
+		if err = seen.hold(conditions{}, h); err == nil {
+			_, err = x.delete(on, h)
+		}
+		if errors.Is(err, s3err.NotImplemented) {
+			_, err = x.delete(on, http.Header{})
+		}
+		if !errors.Is(err, s3err.PreconditionFailed) && !errors.Is(err, s3err.ConditionalRequestConflict) {
+			return err
+		}
 	}
-	if missing(err) {
-		return nil
-	}
-	return err
+	return s3err.ServiceUnavailable.With().Because(err)
 }
+
+// undoTries is how often is looked for what is to be deleted, where somebody else writes the object at the same time.
+const undoTries = 5
 
 // patience is how long a completion may take before the client is kept waiting with white space, and so has been told 200.
 const patience = 10 * time.Second

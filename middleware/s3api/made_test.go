@@ -77,3 +77,49 @@ func TestACompletionIsRepeatedWhenItsVersionWasReplaced(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsUndoneIsNobodyElses has a completion deleted again while somebody else replaces it.
+func TestWhatIsUndoneIsNobodyElses(t *testing.T) {
+	const at = "1700000001.00000"
+	its := middlewaretest.Answer{Header: map[string]string{sysmetaUpload: testUpload, "X-Backend-Data-Timestamp": at}}
+	for _, c := range []struct {
+		name   string
+		answer int // to the deletion
+		then   middlewaretest.Answer
+		want   []string // times on which deletions depend
+		status int
+		code   string
+	}{
+		{"nobody does", 204, middlewaretest.Answer{Code: 404}, []string{at}, 404, "NoSuchUpload"},
+		{"by another object", 412, middlewaretest.Answer{Header: map[string]string{"X-Backend-Data-Timestamp": "1700000002.00000"}}, []string{at}, 404, "NoSuchUpload"},
+		{"who is not done", 409, middlewaretest.Answer{Header: map[string]string{"X-Backend-Data-Timestamp": "1700000002.00000"}}, []string{at}, 404, "NoSuchUpload"},
+		{"again and again", 409, its, []string{at, at, at, at, at}, 503, "ServiceUnavailable"},
+		{"and nodes promise nothing", 501, its, []string{at, ""}, 404, "NoSuchUpload"},
+		{"in doubt", 503, its, []string{at}, 503, "ServiceUnavailable"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newUploadBench(t, "", nil)
+			b.On("HEAD "+testMarker, middlewaretest.Answer{}, middlewaretest.Answer{Header: map[string]string{sysmetaAborting: "yes"}})
+			b.On("HEAD "+testMarker+"/1", middlewaretest.Answer{Code: 404})
+			var depends []string
+			b.slo(func(w http.ResponseWriter, r *http.Request, m *request.Manifest) {
+				b.On("HEAD /v1/AUTH_test/bucket/key", its)
+				b.On("DELETE /v1/AUTH_test/bucket/key", middlewaretest.Answer{Do: func(w http.ResponseWriter, r *http.Request) {
+					depends = append(depends, r.Header.Get(ifDataTimestamp))
+					b.On("HEAD /v1/AUTH_test/bucket/key", c.then)
+					if r.Header.Get(ifDataTimestamp) == "" {
+						w.WriteHeader(http.StatusNoContent)
+						return
+					}
+					w.WriteHeader(c.answer)
+				}})
+				good(w, r, m)
+				m.Stored = http.Header{}
+			})
+			b.want(b.complete(), c.status, c.code)
+			if strings.Join(depends, ",") != strings.Join(c.want, ",") {
+				t.Errorf("deletions depend on the times %q, want %q", depends, c.want)
+			}
+		})
+	}
+}
