@@ -161,20 +161,11 @@ func (x *exchange) restore(on resource) error {
 }
 
 // rewriteVersion changes the ACL of a version where it is, as AWS does: it becomes no other version, and not the current one. It
-// returns false if the object of the answer is none in the container with the versions.
+// returns false if the bucket has never kept versions.
 func (x *exchange) rewriteVersion(a *answer, acl string) (bool, error) {
 	on := resource{bucket: x.bucket, key: x.key, version: a.version}
 	if on.version == "" {
 		return false, nil
-	}
-	if on.version == "null" {
-		seen, err := x.current(resource{bucket: x.bucket, key: x.key})
-		if err != nil && !missing(err) {
-			return false, err
-		}
-		if err == nil && seen.link == "" {
-			return false, nil
-		}
 	}
 	_, err := x.ask(call{method: post, on: on, header: http.Header{objectACLHeader: {acl}, "X-Backend-Rewrite-Version": {"true"}}})
 	return true, err

@@ -254,7 +254,7 @@ func (c *objectCall) serveNull() error {
 	case c.r.Method == http.MethodPut && was.current:
 		return c.noVersion() // it is the current one already
 	case c.r.Method == http.MethodPost && was.current:
-		return c.noVersion() // it has just become another, or has come back
+		return c.rewrite(c.path)
 	case was.current:
 		return c.getNull()
 	case was.name == "":
@@ -262,7 +262,7 @@ func (c *objectCall) serveNull() error {
 	}
 	switch c.r.Method {
 	case http.MethodPost:
-		return c.rewrite(was.name)
+		return c.rewrite(c.inHidden(was.name))
 	case http.MethodDelete:
 		return c.deleteVersion(nullVersion, was.name)
 	case http.MethodPut:
