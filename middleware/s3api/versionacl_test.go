@@ -1,7 +1,9 @@
 package s3api_test
 
 import (
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -106,5 +108,31 @@ func TestACLOfANullVersionThatIsCurrent(t *testing.T) {
 		is(t, key, b.get(key, ""), newer+" new")
 		b.remove(key, newer)
 		b.lists("all deleted")
+	}
+}
+
+// TestNoUploadIsLostToAnACL sets ACLs while the object is replaced, in buckets of each kind: what is stored last is what is read.
+func TestNoUploadIsLostToAnACL(t *testing.T) {
+	c := newCluster(t)
+	for _, kind := range kindsOfBuckets {
+		t.Run(kind.name, func(t *testing.T) {
+			sub := &cluster{t, c.addr}
+			b := sub.bucket("acl-race-" + kind.name)
+			kind.make(b)
+			b.put("k", "0")
+			for round := range 12 {
+				body := fmt.Sprint("round ", round)
+				var both sync.WaitGroup
+				both.Go(func() {
+					a := b.s3(owner, "PUT", b.path("k", "")+"?acl", headers("x-amz-acl", "public-read"), "")
+					if a.status != 200 && a.status != 503 {
+						t.Errorf("round %d: the ACL: %d %s", round, a.status, a.body)
+					}
+				})
+				both.Go(func() { b.s3(owner, "PUT", b.path("k", ""), nil, body) })
+				both.Wait()
+				is(t, "what was stored", b.s3(owner, "GET", b.path("k", ""), nil, "").body, body)
+			}
+		})
 	}
 }
