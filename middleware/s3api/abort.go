@@ -29,8 +29,8 @@ func (x *exchange) abortUpload() error {
 			return err
 		}
 	}
-	any := func(listing.Entry) bool { return true }
-	completed, err := x.made(m.id, any)
+	anything := func(listing.Entry) bool { return true }
+	completed, err := x.made(m.id, anything)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (x *exchange) abortUpload() error {
 		if err := x.deleteParts(m); err != nil {
 			return err
 		}
-		late, err := x.made(m.id, any)
+		late, err := x.made(m.id, anything)
 		if err != nil {
 			return err
 		}

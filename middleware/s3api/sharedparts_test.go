@@ -2,6 +2,7 @@ package s3api_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -101,6 +102,38 @@ func TestVersionsOfOneUpload(t *testing.T) {
 	b.remove("k", v1)
 	if n := b.segments(); n >= parts {
 		t.Errorf("%d parts are left of %d when the last version has gone", n, parts)
+	}
+}
+
+// TestCompletionsOfOneUploadAtTheSameTime completes an upload several times at once. Whatever versions it becomes, each is whole until it
+// is deleted, and then no part is left.
+func TestCompletionsOfOneUploadAtTheSameTime(t *testing.T) {
+	b := newPromptCluster(t).bucket("at-once")
+	b.enable()
+	for range 4 {
+		id, tag := b.begin("k", "whole")
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() { b.complete("k", id, tag, nil, 200) })
+		}
+		all.Wait()
+	}
+	var ids []string
+	for _, e := range b.list(1000, "") {
+		ids = append(ids, strings.Fields(strings.TrimPrefix(e, "k@"))[0])
+	}
+	if len(ids) < 4 {
+		t.Errorf("%d versions", len(ids))
+	}
+	for len(ids) > 0 {
+		b.remove("k", ids[0])
+		ids = ids[1:]
+		for _, left := range ids {
+			is(t, "a version that is left", b.get("k", left), left+" whole")
+		}
+	}
+	if n := b.segments(); n != 0 {
+		t.Errorf("%d parts are left", n)
 	}
 }
 
