@@ -101,6 +101,13 @@ func (p *Pool) Delete(ctx context.Context, t Target) error {
 // Wait waits until everything that has begun is done.
 func (p *Pool) Wait() { p.all.Wait() }
 
+// Deleted counts a target that its owner has deleted otherwise.
+func (p *Pool) Deleted() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deleted++
+}
+
 // Missing counts a target that is known not to be there.
 func (p *Pool) Missing() {
 	p.mu.Lock()

@@ -71,13 +71,14 @@ func text(deleted, missing int, body, status, errs string) string {
 func TestKnownBeforehand(t *testing.T) {
 	p := pool(bulkdelete.Options{MaxFailed: 1}, nil)
 	p.Missing()
+	p.Deleted()
 	p.Fail("a b", "412 Precondition Failed")
 	// Only what was asked for and failed ends the work.
 	if err := p.Delete(t.Context(), bulkdelete.Target{Name: "c"}); err != nil {
 		t.Error(err)
 	}
 	r := p.Report(nil)
-	want := text(1, 1, "Max delete failures exceeded", "400 Bad Request", "a%20b, 412 Precondition Failed\n")
+	want := text(2, 1, "Max delete failures exceeded", "400 Bad Request", "a%20b, 412 Precondition Failed\n")
 	if got := r.Format("", ""); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

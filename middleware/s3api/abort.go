@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/s3err"
 )
 
@@ -14,7 +15,7 @@ func (x *exchange) abortUpload() error {
 	if err != nil {
 		return err
 	}
-	resp, err := x.ask(call{method: head, on: m.marker})
+	resp, err := x.ask(call{method: head, on: m.marker, header: http.Header{"X-Newest": {"true"}}})
 	if missing(err) {
 		return noSuchUpload(m.id)
 	}
@@ -28,26 +29,29 @@ func (x *exchange) abortUpload() error {
 			return err
 		}
 	}
-	completed, _, err := x.isOf(m.id)
+	anything := func(listing.Entry) bool { return true }
+	completed, err := x.made(m.id, anything)
 	if err != nil {
 		return err
 	}
-	if !completed {
+	if len(completed) == 0 {
 		if err := x.deleteParts(m); err != nil {
 			return err
 		}
-		late, version, err := x.isOf(m.id)
-		if err == nil && late {
-			err = x.undo(m.id, version)
-		}
+		late, err := x.made(m.id, anything)
 		if err != nil {
 			return err
+		}
+		for _, a := range late {
+			if err := x.undo(m.id, a.version); err != nil {
+				return err
+			}
 		}
 	}
 	if _, err := x.ask(call{method: remove, on: m.marker}); err != nil && !missing(err) {
 		return err
 	}
-	if completed {
+	if len(completed) > 0 {
 		return noSuchUpload(m.id)
 	}
 	x.w.Header().Set("Content-Type", typeNothing)
@@ -56,18 +60,6 @@ func (x *exchange) abortUpload() error {
 
 // typeNothing is the type of answers without a body, as OpenStack Swift has it.
 const typeNothing = "text/html; charset=UTF-8"
-
-// isOf says whether the object was made by the upload, and which version of it that is.
-func (x *exchange) isOf(id string) (is bool, version string, err error) {
-	resp, err := x.ask(call{method: head, on: x.resource, header: http.Header{"X-Newest": {"true"}}})
-	if missing(err) {
-		return false, "", nil
-	}
-	if err != nil || resp.Header.Get(sysmetaUpload) != id {
-		return false, "", err
-	}
-	return true, fromSwift(resp.Header).version, nil
-}
 
 // deleteParts deletes the parts of an upload.
 func (x *exchange) deleteParts(m *multipart) error {

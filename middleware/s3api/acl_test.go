@@ -164,3 +164,57 @@ func TestPreflight(t *testing.T) {
 		t.Errorf("Access-Control-Allow-Headers %q", got)
 	}
 }
+
+// TestACLsAreSetOnlyOnWhatWasSeen has somebody store another object while an ACL is set, which is to be stored with the object that
+// was looked at, and not instead of the other one.
+func TestACLsAreSetOnlyOnWhatWasSeen(t *testing.T) {
+	const at = "1700000000.00000"
+	acl := `{"Owner":"test:tester","Grant":[{"Permission":"FULL_CONTROL","Grantee":"test:tester"}]}`
+	for _, test := range []struct {
+		name    string
+		code    int // of Swift's answer to what depends on the data
+		link    string
+		want    []string // times on which writes depend
+		status  int
+		message string
+	}{
+		{"nobody", 201, "", []string{at}, 200, ""},
+		{"before", 412, "", []string{at}, 503, "ServiceUnavailable"},
+		{"at the same time", 409, "", []string{at}, 503, "ServiceUnavailable"},
+		{"it is in doubt", 503, "", []string{at}, 503, "ServiceUnavailable"},
+		{"nodes promise nothing", 501, "", []string{at, ""}, 200, ""},
+		{"a link of Swift's", 412, "/v1/AUTH_test/other/key", []string{""}, 200, ""},
+	} {
+		for _, large := range []string{"", "True"} {
+			b := newBench(t, "s3_acl = true")
+			b.On("HEAD /v1/AUTH_test/bucket", middlewaretest.Answer{Code: 204, Header: map[string]string{bucketACLHeader: acl}})
+			object := middlewaretest.Answer{Header: map[string]string{objectACLHeader: acl, "X-Static-Large-Object": large, "Etag": etag,
+				"Content-Location": test.link, "X-Timestamp": at}}
+			b.On("GET /v1/AUTH_test/bucket/key", object)
+			b.On("HEAD /v1/AUTH_test/bucket/key", middlewaretest.Answer{Do: func(w http.ResponseWriter, r *http.Request) {
+				for name, v := range object.Header {
+					w.Header().Set(name, v)
+				}
+				w.Header().Set("X-Backend-Data-Timestamp", "1600000000.00000") // of an old copy
+				if r.Header.Get("X-Newest") == "true" {
+					w.Header().Set("X-Backend-Data-Timestamp", at)
+				}
+			}})
+			var depends []string
+			b.On("PUT /v1/AUTH_test/bucket/key", middlewaretest.Answer{Do: func(w http.ResponseWriter, r *http.Request) {
+				on := r.Header.Get(ifDataTimestamp)
+				depends = append(depends, on)
+				if on == "" {
+					w.WriteHeader(http.StatusCreated)
+					return
+				}
+				w.WriteHeader(test.code)
+			}})
+			r := b.do("PUT", "/bucket/key?acl", middlewaretest.Header("x-amz-acl", "public-read"))
+			b.want(r, test.status, test.message)
+			if strings.Join(depends, ",") != strings.Join(test.want, ",") {
+				t.Errorf("%s (large: %s): writes depend on the times %q, want %q", test.name, large, depends, test.want)
+			}
+		}
+	}
+}

@@ -45,7 +45,7 @@ func (m grantACL) check(x *exchange, on resource, need need) error {
 		}
 		return m.decide(x, a, need.permission)
 	}
-	a, _, err := m.ofObject(x, on)
+	a, _, err := m.ofObject(x, on, nil)
 	if err != nil {
 		return err
 	}
@@ -93,10 +93,10 @@ func containerACL(info *lookup.Container) string {
 	return info.Sysmeta[keptOldACL]
 }
 
-// ofObject returns the ACL of an object, or of a version of it, and what Swift says of that. Whether an object is there is
-// told only to those who may list the bucket.
-func (m grantACL) ofObject(x *exchange, on resource) (s3acl.ACL, *swiftAnswer, error) {
-	c := call{method: head, on: on}
+// ofObject returns the ACL of an object, or of a version of it, and what Swift says of that, asked with these headers. Whether an
+// object is there is told only to those who may list the bucket.
+func (m grantACL) ofObject(x *exchange, on resource, h http.Header) (s3acl.ACL, *swiftAnswer, error) {
+	c := call{method: head, on: on, header: h}
 	resp, err := x.try(c)
 	if err != nil {
 		return s3acl.ACL{}, nil, err
@@ -278,6 +278,6 @@ func (m grantACL) ofResource(x *exchange) (s3acl.ACL, error) {
 	if x.key == "" {
 		return m.ofBucket(x, x.bucket)
 	}
-	a, _, err := m.ofObject(x, x.resource)
+	a, _, err := m.ofObject(x, x.resource, nil)
 	return a, err
 }

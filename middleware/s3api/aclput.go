@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,7 +20,7 @@ func (m grantACL) put(x *exchange) error {
 	was, o := its, s3acl.Owners{Own: its.Owner, Bucket: its.Owner}
 	var object *swiftAnswer
 	if x.key != "" {
-		if was, object, err = m.ofObject(x, x.resource); err != nil {
+		if was, object, err = m.ofObject(x, x.resource, http.Header{"X-Newest": {"true"}}); err != nil {
 			return err
 		}
 		// It may have been replaced since the operation was allowed.
@@ -71,17 +72,44 @@ func (m grantACL) fromClient(x *exchange, o s3acl.Owners) (s3acl.ACL, error) {
 }
 
 // rewrite stores the object again with another ACL: system metadata of objects cannot be changed otherwise. It is not
-// stored if it has been replaced since; a large one keeps its parts.
+// stored if it has been replaced since; a large one keeps its parts. Nodes that promise nothing are asked without a condition.
 func (x *exchange) rewrite(object *swiftAnswer, acl string) error {
 	a := fromSwift(object.Header)
-	on := resource{bucket: x.bucket, key: x.key}
 	if done, err := x.rewriteVersion(a, acl); done || err != nil {
 		return err
 	}
+	again := x.rewriteSmall
 	if a.large {
-		return x.rewriteLarge(on, a, acl)
+		again = x.rewriteLarge
 	}
+	at := a.swift["x-backend-data-timestamp"]
+	if object.Header.Get("Content-Location") != "" {
+		at = "" // of what a link of Swift's leads to
+	}
+	err := again(a, acl, at)
+	if at != "" && errors.Is(err, s3err.NotImplemented) {
+		err = again(a, acl, "")
+	}
+	if errors.Is(err, s3err.PreconditionFailed) || errors.Is(err, s3err.ConditionalRequestConflict) {
+		err = errReplaced.Because(err)
+	}
+	return err
+}
+
+var errReplaced = s3err.ServiceUnavailable.Say("The object has been replaced at the same time")
+
+// ifStored makes a write depend on when the data were stored that it replaces; an empty time makes it unconditional.
+func ifStored(h http.Header, at string) {
+	if at != "" {
+		h.Set(ifDataTimestamp, at)
+	}
+}
+
+// rewriteSmall stores an object again if its data are from that time.
+func (x *exchange) rewriteSmall(a *answer, acl, at string) error {
+	on := resource{bucket: x.bucket, key: x.key}
 	h := http.Header{objectACLHeader: {acl}, "X-Copy-From": {on.quoted()}, "Content-Length": {"0"}}
+	ifStored(h, at)
 	query := url.Values{}
 	if a.swift["x-object-manifest"] != "" {
 		query.Set("multipart-manifest", "get")
@@ -89,8 +117,8 @@ func (x *exchange) rewrite(object *swiftAnswer, acl string) error {
 		h.Set("If-Match", `"`+a.etag+`"`)
 		h.Set(etagIsAt, etagsAt)
 	}
-	if at := a.header.Get("Last-Modified"); at != "" {
-		h.Set("If-Unmodified-Since", at)
+	if modified := a.header.Get("Last-Modified"); modified != "" {
+		h.Set("If-Unmodified-Since", modified)
 	}
 	_, err := x.ask(call{method: put, on: on, source: on, header: h, query: query})
 	return err
@@ -99,17 +127,19 @@ func (x *exchange) rewrite(object *swiftAnswer, acl string) error {
 // maxRewritten bounds the manifest of a large object: 10,000 parts with long names.
 const maxRewritten = 32 << 20
 
-// rewriteLarge stores a manifest again.
-func (x *exchange) rewriteLarge(on resource, a *answer, acl string) error {
+// rewriteLarge stores a manifest again if its data are from that time.
+func (x *exchange) rewriteLarge(a *answer, acl, at string) error {
+	on := resource{bucket: x.bucket, key: x.key}
 	manifest, err := x.ask(call{method: get, on: on, limit: maxRewritten, query: url.Values{"multipart-manifest": {"get"}, "format": {"raw"}}})
 	if err != nil {
 		return err
 	}
 	now, was := manifest.Header, a
 	if fromSwift(now).swift["x-timestamp"] != was.swift["x-timestamp"] {
-		return s3err.ServiceUnavailable.Say("The object has been replaced at the same time")
+		return errReplaced
 	}
 	h := http.Header{}
+	ifStored(h, at)
 	override := meta.OverrideName("etag")
 	for name, v := range was.swift {
 		name = http.CanonicalHeaderKey(name)

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -34,10 +36,32 @@ type cluster struct {
 	addr string
 }
 
+const functional = "../../etc/functional-test.toml"
+
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	return clusterOf(t, functional)
+}
+
+// newPromptCluster is a cluster that deletes segments at once: what is wrongly deleted is not there any more.
+func newPromptCluster(t *testing.T) *cluster {
+	t.Helper()
+	text, err := os.ReadFile(functional)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "proxy-server.toml")
+	const section = "[filter.slo]\n"
+	if err := os.WriteFile(file, []byte(strings.Replace(string(text), section, section+"allow_async_delete = false\n", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return clusterOf(t, file)
+}
+
+func clusterOf(t *testing.T, config string) *cluster {
+	t.Helper()
 	e, err := assembly.OpenEmbedded(assembly.EmbeddedOptions{
-		Data: t.TempDir(), Config: "../../etc/functional-test.toml", Policies: []string{"gold", "silver"},
+		Data: t.TempDir(), Config: config, Policies: []string{"gold", "silver"},
 		Log: slog.New(slog.DiscardHandler), Clock: clock.System, FS: disk.OS{}, Version: "test",
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/checksum"
+	"github.com/apus-storage/apus/internal/listing"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/internal/timestamp"
@@ -88,9 +89,17 @@ func (x *exchange) completeUpload() error {
 		}
 		return x.document(result)
 	}
-	if t, err := timestamp.Parse(m.header.Get("X-Timestamp")); err == nil && !t.Time().Before(x.clock.Now()) {
+	began, err := timestamp.Parse(m.header.Get("X-Timestamp"))
+	if err == nil && !began.Time().Before(x.clock.Now()) {
 		// The marker could not be deleted at the end.
 		return s3err.ServiceUnavailable.With().Because(errors.New("the upload was begun in the future"))
+	}
+	result, err := x.completedAlready(o, began)
+	switch {
+	case err != nil:
+		return err
+	case result != nil:
+		return x.document(result)
 	}
 	h := http.Header{}
 	if err := x.writeConditions(h, false); err != nil {
@@ -216,18 +225,48 @@ func (o *order) manifest() []byte {
 // completedBefore is the answer to a completion of an upload that is not under way: if the object is the one that it would
 // make, all is done.
 func (x *exchange) completedBefore(o *order, gone error) (*completedXML, error) {
-	resp, err := x.ask(call{method: head, on: x.resource})
-	switch {
-	case missing(err):
-		return nil, gone
-	case err != nil:
+	all, err := x.made(o.id, func(e listing.Entry) bool { return listedETag(e) == `"`+o.etag+`"` })
+	if err != nil {
 		return nil, err
-	case resp.Header.Get(sysmetaUpload) != o.id || resp.Header.Get(sysmetaETag) != o.etag:
+	}
+	a := o.among(all)
+	switch {
+	case a == nil:
 		return nil, gone
 	case o.aborting:
 		return nil, inProgress()
 	}
-	a := fromSwift(resp.Header)
+	setAmz(x.w.Header(), "x-amz-version-id", a.version)
+	return x.completed(o, a.checksum), nil
+}
+
+// among finds what the order makes.
+func (o *order) among(all []*answer) *answer {
+	for _, a := range all {
+		if a.swift[strings.ToLower(sysmetaETag)] == o.etag {
+			return a
+		}
+	}
+	return nil
+}
+
+// completedAlready is the answer to a completion of an upload that has become an object since it began, but still has its marker; nil
+// if it has not.
+func (x *exchange) completedAlready(o *order, began timestamp.Timestamp) (*completedXML, error) {
+	all, err := x.made(o.id, func(e listing.Entry) bool {
+		t, err := timestamp.Parse(versionID(e))
+		return err != nil || t.Raw() >= began.Raw()
+	})
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	a := o.among(all)
+	if a == nil {
+		return nil, noSuchUpload(o.id)
+	}
+	if err := x.settle(o, a.version); err != nil {
+		return nil, err
+	}
 	setAmz(x.w.Header(), "x-amz-version-id", a.version)
 	return x.completed(o, a.checksum), nil
 }
@@ -262,7 +301,7 @@ func parseStoredChecksum(stored string) (a checksum.Algorithm, value, kind strin
 }
 
 // settle ends an upload whose object has been stored, unless an abort has had its way.
-func (x *exchange) settle(o *order, stored http.Header) error {
+func (x *exchange) settle(o *order, version string) error {
 	gone := x.locate(o.multipart, true)
 	if gone == nil {
 		_, err := x.ask(call{method: remove, on: o.marker})
@@ -279,7 +318,7 @@ func (x *exchange) settle(o *order, stored http.Header) error {
 	case err != nil:
 		return err
 	case !whole:
-		return cmp.Or(x.undo(o.id, stored.Get("X-Object-Version-Id")), gone)
+		return cmp.Or(x.undo(o.id, version), gone)
 	case o.aborting:
 		return inProgress()
 	}
@@ -305,18 +344,36 @@ func (x *exchange) whole(o *order) (bool, error) {
 	return true, nil
 }
 
-// undo deletes the object that an upload has become, or that version of it.
+// undo deletes the object that an upload has become, or that version of it, and nothing that has replaced it. Nodes that promise
+// nothing are asked without a condition.
 func (x *exchange) undo(id, version string) error {
 	on := resource{bucket: x.bucket, key: x.key, version: version}
-	resp, err := x.ask(call{method: head, on: on, header: http.Header{"X-Newest": {"true"}}})
-	if err == nil && resp.Header.Get(sysmetaUpload) == id {
-		_, err = x.delete(on, http.Header{})
+	var err error
+	for range undoTries {
+		var seen sight
+		seen, err = x.current(on)
+		switch {
+		case missing(err):
+			return nil
+		case err != nil || seen.swift[strings.ToLower(sysmetaUpload)] != id:
+			return err
+		}
+		h := http.Header{}
+		if err = seen.hold(conditions{}, h); err == nil {
+			_, err = x.delete(on, h)
+		}
+		if errors.Is(err, s3err.NotImplemented) {
+			_, err = x.delete(on, http.Header{})
+		}
+		if !errors.Is(err, s3err.PreconditionFailed) && !errors.Is(err, s3err.ConditionalRequestConflict) {
+			return err
+		}
 	}
-	if missing(err) {
-		return nil
-	}
-	return err
+	return s3err.ServiceUnavailable.With().Because(err)
 }
+
+// undoTries is how often is looked for what is to be deleted, where somebody else writes the object at the same time.
+const undoTries = 5
 
 // patience is how long a completion may take before the client is kept waiting with white space, and so has been told 200.
 const patience = 10 * time.Second

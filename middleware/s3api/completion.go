@@ -73,11 +73,12 @@ func (k *carrier) store(c call) (*completedXML, error) {
 	if err := k.judge(c, report); err != nil {
 		return nil, err
 	}
-	if err := k.settle(k.order, manifest.Stored); err != nil {
+	version := fromSwift(manifest.Stored).version
+	if err := k.settle(k.order, version); err != nil {
 		return nil, err
 	}
 	if !k.begun {
-		setAmz(k.w.Header(), "x-amz-version-id", fromSwift(manifest.Stored).version)
+		setAmz(k.w.Header(), "x-amz-version-id", version)
 	}
 	return k.completed(k.order, k.sum), nil
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/apus-storage/apus/internal/lookup"
+	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/s3err"
 )
 
@@ -31,16 +33,14 @@ type deleted struct {
 
 // delete deletes an object with all that belongs to it, on the conditions in the headers. The bucket must be there.
 func (x *exchange) delete(on resource, h http.Header) (deleted, error) {
-	if on.version != "" && on.version != "null" {
-		info, err := x.container(on.bucket)
-		if err != nil {
-			return deleted{}, err
-		}
-		if info.Sysmeta["versions-container"] == "" {
-			return deleted{version: on.version}, nil // it has never kept any
-		}
+	info, err := x.container(on.bucket)
+	if err != nil {
+		return deleted{}, err
 	}
-	query, err := x.manifestQuery(on)
+	if on.version != "" && on.version != "null" && !versioned(info) {
+		return deleted{version: on.version}, nil // it has never kept any
+	}
+	query, err := x.manifestQuery(on, info)
 	if err != nil {
 		return deleted{}, err
 	}
@@ -51,11 +51,10 @@ func (x *exchange) delete(on resource, h http.Header) (deleted, error) {
 	resp, err := x.ask(call{method: remove, on: on, query: query, header: h, limit: 1 << 20})
 	switch {
 	case missing(err):
-		_, err := x.container(on.bucket)
 		if a := fromSwift(resp.Header); a.marker {
-			return deleted{a.version, true}, err // there was nothing, and now that is written down
+			return deleted{a.version, true}, nil // there was nothing, and now that is written down
 		}
-		return deleted{version: on.version}, err
+		return deleted{version: on.version}, nil
 	case err != nil:
 		return deleted{}, err
 	}
@@ -70,9 +69,13 @@ func (x *exchange) delete(on resource, h http.Header) (deleted, error) {
 	return d, nil
 }
 
-// manifestQuery is the query that deletes the segments with a large object.
-func (x *exchange) manifestQuery(on resource) (url.Values, error) {
+// manifestQuery is the query that deletes the segments with a large object. They stay for what the deletion makes a version of, and
+// for another version that has them.
+func (x *exchange) manifestQuery(on resource, info *lookup.Container) (url.Values, error) {
 	query := url.Values{}
+	if on.version == "" && meta.Truthy(info.Sysmeta["versions-enabled"]) {
+		return query, nil
+	}
 	resp, err := x.ask(call{method: head, on: on, query: url.Values{"symlink": {"get"}}})
 	switch e := s3err.From(err); {
 	case missing(err), e.Code == s3err.AccessDenied:
@@ -80,11 +83,18 @@ func (x *exchange) manifestQuery(on resource) (url.Values, error) {
 	case err != nil:
 		return nil, err
 	}
-	if a := fromSwift(resp.Header); a.large {
-		query.Set("multipart-manifest", "delete")
-		if a.swift["x-object-sysmeta-s3api-etag"] != "" {
-			query.Set("async", "on") // the segments are this filter's, so nobody looks for them
+	a := fromSwift(resp.Header)
+	if !a.large {
+		return query, nil
+	}
+	if versioned(info) && resp.Header.Get(sysmetaUpload) != "" {
+		if shared, err := x.shared(on, a); shared || err != nil {
+			return query, err
 		}
+	}
+	query.Set("multipart-manifest", "delete")
+	if a.swift["x-object-sysmeta-s3api-etag"] != "" {
+		query.Set("async", "on") // the segments are this filter's, so nobody looks for them
 	}
 	return query, nil
 }
@@ -101,7 +111,7 @@ func segmentErrors(query url.Values, resp *swiftAnswer) error {
 	if err := json.Unmarshal(resp.Body, &report); err != nil {
 		return err
 	}
-	if len(report.Errors) > 0 {
+	if len(report.Errors) > 0 || report.Status != "" && report.Status[0] != '2' {
 		return s3err.InternalError.Say("Not all parts of the object could be deleted.")
 	}
 	return nil

@@ -2,7 +2,9 @@ package s3api
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/apus-storage/apus/internal/listing"
@@ -92,15 +94,50 @@ func TestDeletionsOfMany(t *testing.T) {
 	b.On("DELETE /v1/AUTH_test/bucket/large?async=on&multipart-manifest=delete", middlewaretest.Answer{Code: 204})
 	b.On("HEAD /v1/AUTH_test/bucket/broken", middlewaretest.Answer{Header: map[string]string{"X-Static-Large-Object": "True"}})
 	b.On("DELETE /v1/AUTH_test/bucket/broken?multipart-manifest=delete", middlewaretest.Answer{Body: `{"Response Status": "400 Bad Request", "Errors": [["/c/o", "403 Forbidden"]]}`})
+	b.On("HEAD /v1/AUTH_test/bucket/deep", middlewaretest.Answer{Header: map[string]string{"X-Static-Large-Object": "True"}})
+	b.On("DELETE /v1/AUTH_test/bucket/deep?multipart-manifest=delete", middlewaretest.Answer{Body: `{"Response Status": "400 Bad Request", "Number Deleted": 1, "Errors": []}`})
 	doc := "<Delete>"
-	for _, k := range []string{"ok", "denied", "none", "large", "broken"} {
+	for _, k := range []string{"ok", "denied", "none", "large", "broken", "deep"} {
 		doc += "<Object><Key>" + k + "</Key></Object>"
 	}
 	r := b.do("POST", "/bucket?delete", middlewaretest.Body(doc+"</Delete>"), sha256Of(doc+"</Delete>"))
 	want := `<Deleted><Key>ok</Key></Deleted><Deleted><Key>none</Key></Deleted><Deleted><Key>large</Key></Deleted>` +
 		`<Error><Key>denied</Key><Code>AccessDenied</Code><Message>Access Denied</Message></Error>` +
-		`<Error><Key>broken</Key><Code>InternalError</Code><Message>Not all parts of the object could be deleted.</Message></Error>`
+		`<Error><Key>broken</Key><Code>InternalError</Code><Message>Not all parts of the object could be deleted.</Message></Error>` +
+		`<Error><Key>deep</Key><Code>InternalError</Code><Message>Not all parts of the object could be deleted.</Message></Error>`
 	if b.want(r, 200, ""); !strings.Contains(r.Body, want) {
 		t.Errorf("got %s, want %s", r.Body, want)
+	}
+}
+
+// TestDeletionsOfOneKey has two versions of a key among what is deleted by one request: they go one after the other, while another key goes.
+func TestDeletionsOfOneKey(t *testing.T) {
+	b := store(t, "multi_delete_concurrency = 3")
+	other, first := make(chan struct{}), make(chan struct{})
+	var busy atomic.Int32
+	b.On("DELETE /v1/AUTH_test/bucket/key", middlewaretest.Answer{Do: func(w http.ResponseWriter, r *http.Request) {
+		if n := busy.Add(1); n > 1 {
+			t.Errorf("%d versions are deleted at the same time", n)
+		}
+		if r.URL.RawQuery == "" {
+			close(first)
+			<-other
+		}
+		busy.Add(-1)
+		w.WriteHeader(http.StatusNoContent)
+	}})
+	b.On("DELETE /v1/AUTH_test/bucket/other", middlewaretest.Answer{Do: func(w http.ResponseWriter, r *http.Request) {
+		<-first
+		close(other)
+		w.WriteHeader(http.StatusNoContent)
+	}})
+	doc := "<Delete>"
+	for _, o := range [][2]string{{"key", ""}, {"key", "null"}, {"other", ""}} {
+		doc += "<Object><Key>" + o[0] + "</Key><VersionId>" + o[1] + "</VersionId></Object>"
+	}
+	r := b.do("POST", "/bucket?delete", middlewaretest.Body(doc+"</Delete>"), sha256Of(doc+"</Delete>"))
+	want := `<Deleted><Key>key</Key></Deleted><Deleted><Key>key</Key><VersionId>null</VersionId></Deleted><Deleted><Key>other</Key></Deleted>`
+	if b.want(r, 200, ""); !strings.Contains(r.Body, want) {
+		t.Errorf("got %s", r.Body)
 	}
 }

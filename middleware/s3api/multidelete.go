@@ -41,6 +41,28 @@ type (
 	}
 )
 
+// An outcome is what has become of an item of an order.
+type outcome struct {
+	deleted
+	err error
+}
+
+// keys are the indexes of the items, those of one key together. They are deleted one after the other: each looks at the versions
+// that there are, and at what the key is linked to.
+func (o *deleteOrder) keys() (all [][]int) {
+	at := map[string]int{}
+	for i, item := range o.Objects {
+		n, known := at[item.Key]
+		if !known {
+			n = len(all)
+			at[item.Key] = n
+			all = append(all, nil)
+		}
+		all[n] = append(all[n], i)
+	}
+	return all
+}
+
 // deleteObjects deletes up to some number of objects.
 func (x *exchange) deleteObjects() error {
 	order, err := x.readDeleteOrder()
@@ -55,27 +77,26 @@ func (x *exchange) deleteObjects() error {
 	if _, err := x.container(x.bucket); err != nil {
 		return err
 	}
-	type outcome struct {
-		deleted
-		err error
-	}
 	outcomes := make([]outcome, len(order.Objects))
-	next := make(chan int)
+	next := make(chan []int)
 	var workers sync.WaitGroup
-	for range min(x.config.MultiDeleteConcurrency, len(order.Objects)) {
+	keys := order.keys()
+	for range min(x.config.MultiDeleteConcurrency, len(keys)) {
 		workers.Go(func() {
-			for i := range next {
-				if outcomes[i].err = denied; denied == nil {
-					outcomes[i].deleted, outcomes[i].err = x.deleteItem(order.Objects[i])
+			for items := range next {
+				for _, i := range items {
+					if outcomes[i].err = denied; denied == nil && x.r.Context().Err() == nil {
+						outcomes[i].deleted, outcomes[i].err = x.deleteItem(order.Objects[i])
+					}
 				}
 			}
 		})
 	}
-	for i := range order.Objects {
+	for _, items := range keys {
 		if x.r.Context().Err() != nil {
 			break // nobody waits for the rest
 		}
-		next <- i
+		next <- items
 	}
 	close(next)
 	workers.Wait()

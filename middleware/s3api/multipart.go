@@ -22,10 +22,10 @@ import (
 // Completed, an upload is a static large object in the bucket, the parts its segments.
 //
 // No completion succeeds whose parts an abort deletes, and no object is left without its parts. An abort (1) says so in the
-// marker, (2) looks whether the object is there, in which case it has come too late, (3) deletes the parts, (4) deletes an object
-// that has come after all, (5) deletes the marker. A completion stores the object, and succeeds if it then finds the marker
-// without a word of an abort: that will see the object at (2). If the abort is under way, or over, what counts are the parts:
-// if any is gone the object goes too.
+// marker, (2) looks whether the object is there, or a version of it, in which case it has come too late, (3) deletes the parts,
+// (4) deletes an object that has come after all, (5) deletes the marker. A completion stores the object, and succeeds if it then
+// finds the marker without a word of an abort: that will see the object at (2). If the abort is under way, or over, what counts
+// are the parts: if any is gone the object goes too.
 var multipartOperations = []operation{
 	{"ListMultipartUploads", bucket, get, "uploads", need{bucket, read}, 0, supported, "in the order of keys with a slash after them", multipartOnly((*exchange).listUploads)},
 	{"CreateMultipartUpload", object, post, "uploads", need{bucket, write}, 0, supported, "", multipartOnly((*exchange).createUpload)},

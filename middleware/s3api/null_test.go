@@ -334,3 +334,22 @@ func (b bucketOf) complete(key, id, etag string, h map[string]string, want any) 
 	}
 	return a
 }
+
+// TestAllVersionsDeletedByOneRequest empties a bucket: nothing is left, nor anything that leads nowhere.
+func TestAllVersionsDeletedByOneRequest(t *testing.T) {
+	b := newCluster(t).bucket("emptied")
+	b.put("k", "0")
+	b.enable()
+	doc := "<Delete>"
+	for _, id := range []string{"null", b.put("k", "1"), b.put("k", "2"), b.put("k", "3"), strings.TrimPrefix(b.remove("k", ""), "marker "), b.put("k", "4")} {
+		doc += "<Object><Key>k</Key><VersionId>" + id + "</VersionId></Object>"
+	}
+	doc += "</Delete>"
+	a := b.want(200, "all versions", owner, "POST", "/emptied?delete", headers("Content-MD5", md5Of(doc)), doc)
+	if n := strings.Count(a.body, "<Deleted>"); n != 6 || strings.Contains(a.body, "<Error>") {
+		t.Errorf("%d are deleted: %s", n, a.body)
+	}
+	b.lists("all versions")
+	is(t, "what Swift lists", b.swift(owner, "GET", "/emptied", nil, "").body, "")
+	b.want(204, "the bucket", owner, "DELETE", "/emptied", nil, "")
+}

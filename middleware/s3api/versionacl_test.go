@@ -1,7 +1,9 @@
 package s3api_test
 
 import (
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -68,4 +70,69 @@ func TestACLsOfVersions(t *testing.T) {
 	b.remove("k", fourth)
 	b.want("NoSuchVersion", "what is deleted", owner, "PUT", b.path("k", fourth)+"&acl", headers("x-amz-acl", "private"), "")
 	b.want("NoSuchVersion", "what is deleted", owner, "GET", b.path("k", fourth)+"&acl", nil, "")
+}
+
+// TestACLOfANullVersionThatIsCurrent sets it in a bucket that keeps versions since the object was stored: no other version is made.
+func TestACLOfANullVersionThatIsCurrent(t *testing.T) {
+	b := newCluster(t).bucket("null-acls")
+	list := func() string { return b.s3(owner, "GET", "/null-acls?versions", nil, "").body }
+	for key, store := range map[string]func(key, body string){
+		"in parts": func(key, body string) { b.multipart(key, body, nil, 200) }, "whole": func(key, body string) { b.put(key, body) },
+	} {
+		store(key, "old")
+		b.enable()
+		before, tag := list(), b.etag(key)
+		b.want(200, "an ACL", owner, "PUT", b.path(key, "")+"?acl", headers("x-amz-acl", "public-read"), "")
+		is(t, key, list(), before)
+		is(t, key, b.get(key, ""), "null old")
+		is(t, key, b.etag(key), tag)
+		is(t, key, b.s3(guest, "GET", b.path(key, ""), nil, "").body, "old")
+		b.want(200, "by its id", owner, "PUT", b.path(key, "null")+"&acl", headers("x-amz-acl", "private"), "")
+		b.want("AccessDenied", "private again", guest, "GET", b.path(key, ""), nil, "")
+		b.want(200, "an ACL", owner, "PUT", b.path(key, "")+"?acl", headers("x-amz-acl", "public-read"), "")
+		is(t, key, list(), before)
+
+		// What is stored next replaces it, however close the times are.
+		newer := b.put(key, "new")
+		is(t, key, b.get(key, ""), newer+" new")
+		is(t, key, b.get(key, "null"), "null old")
+		is(t, key, b.s3(guest, "GET", b.path(key, "null"), nil, "").body, "old")
+		is(t, key, strings.Join(b.list(1000, ""), ","), key+"@"+newer+" latest,"+key+"@null")
+		b.suspend()
+		store(key, "suspended")
+		before = list()
+		b.want(200, "an ACL", owner, "PUT", b.path(key, "")+"?acl", headers("x-amz-acl", "public-read"), "")
+		is(t, key, list(), before)
+		is(t, key, b.s3(guest, "GET", b.path(key, ""), nil, "").body, "suspended")
+		b.remove(key, "null")
+		is(t, key, b.get(key, ""), newer+" new")
+		b.remove(key, newer)
+		b.lists("all deleted")
+	}
+}
+
+// TestNoUploadIsLostToAnACL sets ACLs while the object is replaced, in buckets of each kind: what is stored last is what is read.
+func TestNoUploadIsLostToAnACL(t *testing.T) {
+	c := newCluster(t)
+	for _, kind := range kindsOfBuckets {
+		t.Run(kind.name, func(t *testing.T) {
+			sub := &cluster{t, c.addr}
+			b := sub.bucket("acl-race-" + kind.name)
+			kind.make(b)
+			b.put("k", "0")
+			for round := range 12 {
+				body := fmt.Sprint("round ", round)
+				var both sync.WaitGroup
+				both.Go(func() {
+					a := b.s3(owner, "PUT", b.path("k", "")+"?acl", headers("x-amz-acl", "public-read"), "")
+					if a.status != 200 && a.status != 503 {
+						t.Errorf("round %d: the ACL: %d %s", round, a.status, a.body)
+					}
+				})
+				both.Go(func() { b.s3(owner, "PUT", b.path("k", ""), nil, body) })
+				both.Wait()
+				is(t, "what was stored", b.s3(owner, "GET", b.path("k", ""), nil, "").body, body)
+			}
+		})
+	}
 }

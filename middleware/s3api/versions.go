@@ -140,19 +140,11 @@ func invalidVersion(argument, value string) error {
 // restore makes the newest version that is left the current one, after the current one was deleted by its id; unless somebody
 // has stored another meanwhile.
 func (x *exchange) restore(on resource) error {
-	entries, err := x.list(on, url.Values{"prefix": {on.key}, "versions": {"true"}}, x.limits.ContainerListingLimit)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		name, subdir := e.Name()
-		if name != on.key || subdir {
-			continue // another key that begins alike
-		}
+	return x.eachVersion(on, func(version resource, e listing.Entry) (more bool, err error) {
 		if isMarkerEntry(e) || e.Raw("is_latest") == "true" {
-			return nil
+			return false, nil
 		}
-		c := call{method: put, on: resource{bucket: on.bucket, key: on.key, version: versionID(e)}, header: http.Header{ifNoneMatch: {"*"}}}
+		c := call{method: put, on: version, header: http.Header{ifNoneMatch: {"*"}}}
 		resp, err := x.ask(c)
 		if resp != nil && resp.Code == http.StatusNotImplemented {
 			c.header = http.Header{} // the nodes promise nothing
@@ -160,30 +152,20 @@ func (x *exchange) restore(on resource) error {
 		}
 		switch {
 		case missing(err):
-			continue // it is gone already
+			return true, nil // it is gone already
 		case errors.Is(err, s3err.PreconditionFailed), errors.Is(err, s3err.ConditionalRequestConflict):
-			return nil
+			return false, nil
 		}
-		return err
-	}
-	return nil
+		return false, err
+	})
 }
 
 // rewriteVersion changes the ACL of a version where it is, as AWS does: it becomes no other version, and not the current one. It
-// returns false if the object of the answer is none in the container with the versions.
+// returns false if the bucket has never kept versions.
 func (x *exchange) rewriteVersion(a *answer, acl string) (bool, error) {
 	on := resource{bucket: x.bucket, key: x.key, version: a.version}
 	if on.version == "" {
 		return false, nil
-	}
-	if on.version == "null" {
-		seen, err := x.current(resource{bucket: x.bucket, key: x.key})
-		if err != nil && !missing(err) {
-			return false, err
-		}
-		if err == nil && seen.link == "" {
-			return false, nil
-		}
 	}
 	_, err := x.ask(call{method: post, on: on, header: http.Header{objectACLHeader: {acl}, "X-Backend-Rewrite-Version": {"true"}}})
 	return true, err

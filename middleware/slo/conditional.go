@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/bulkreport"
 	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/reply"
@@ -15,7 +16,8 @@ import (
 
 // A deletion on a condition, which a filter further left asks for (docs/conditional-writes.md), decides by the manifest: that goes
 // first, and its segments follow once it has gone. They are those of the manifest that was read, so the condition is on its
-// data as well. Should the process end in between, the segments stay, and nothing names them.
+// data as well. Should the process end in between, the segments stay, and nothing names them. What can be refused is refused
+// before; a report on the segments counts the manifest, so that whatever it says of them, it does not say that nothing happened.
 
 // deleteIf removes a manifest, and then its segments. The error is the client's answer.
 func (f *filter) deleteIf(w http.ResponseWriter, r *http.Request, p apipath.Path, cond conditional.Write) error {
@@ -34,11 +36,16 @@ func (f *filter) deleteIf(w http.ResponseWriter, r *http.Request, p apipath.Path
 	case !cond.Data.IsZero() && cond.Data != t:
 		return reply.Status(http.StatusPreconditionFailed)
 	}
+	async := f.wantsAsync(r)
 	var jobs *queued
-	if f.wantsAsync(r) {
-		if jobs, err = f.plan(r, p, m.parts); err != nil {
-			return err
-		}
+	var queue []victim
+	if async {
+		jobs, err = f.plan(r, p, m.parts)
+	} else {
+		queue, err = f.victims(r, m.parts)
+	}
+	if err != nil {
+		return err
 	}
 	rights := segments.Keep(r)
 	one := r.WithContext(r.Context())
@@ -47,7 +54,7 @@ func (f *filter) deleteIf(w http.ResponseWriter, r *http.Request, p apipath.Path
 	gone, err := segments.Intercept(f.next, w, one, func(int, http.Header) (int, bool) { return maxShort, true })
 	switch {
 	case err != nil:
-		return errDelete.Because(err)
+		return reply.Status(http.StatusServiceUnavailable).Because(err) // in doubt
 	case !gone.OK():
 		return gone.Reply()
 	}
@@ -55,7 +62,7 @@ func (f *filter) deleteIf(w http.ResponseWriter, r *http.Request, p apipath.Path
 	for _, name := range []string{conditional.HeaderIfMatch, conditional.HeaderIfData} {
 		delete(r.Header, name)
 	}
-	if f.wantsAsync(r) {
+	if async {
 		if jobs != nil {
 			// The object has gone, which is what was asked for; send has logged that its segments stay.
 			_ = f.send(r, p, jobs.container, jobs.objects)
@@ -65,22 +72,27 @@ func (f *filter) deleteIf(w http.ResponseWriter, r *http.Request, p apipath.Path
 		_, _ = w.Write(gone.Body) // the client may have gone
 		return nil
 	}
-	f.deleteParts(w, r, p, m.parts)
+	f.report(w, r, p, func(ctx context.Context, d *deletion) error {
+		d.pool.Deleted()
+		return d.walk(ctx, queue)
+	})
 	return nil
 }
 
 // maxShort bounds the answer to a deletion, in bytes.
 const maxShort = 64 << 10
 
-// deleteParts removes the segments of a manifest that has gone, and reports on them.
-func (f *filter) deleteParts(w http.ResponseWriter, r *http.Request, p apipath.Path, parts []part) {
-	f.report(w, r, p, func(ctx context.Context, d *deletion) error {
-		var queue []victim
-		for _, part := range parts {
-			if !part.isData {
-				queue = append(queue, victim{name: part.Name, manifest: part.SubSLO, depth: 1})
-			}
+// victims are the segments of a manifest that is to go before them. The error is the client's answer, if there is not going to
+// be a report on them.
+func (f *filter) victims(r *http.Request, parts []part) ([]victim, error) {
+	if _, err := bulkreport.Negotiate(r); err != nil {
+		return nil, reply.Raw(http.StatusNotAcceptable, "").Because(err)
+	}
+	var queue []victim
+	for _, part := range parts {
+		if !part.isData {
+			queue = append(queue, victim{name: part.Name, manifest: part.SubSLO, depth: 1})
 		}
-		return d.walk(ctx, queue)
-	})
+	}
+	return queue, f.bound(queue)
 }

@@ -73,3 +73,48 @@ func TestDeletionsOnCondition(t *testing.T) {
 		}
 	}
 }
+
+// TestReportsOnDeletionsOnCondition is about the answer: once the manifest has gone, no answer says that nothing happened, and where
+// nothing did, the manifest is there.
+func TestReportsOnDeletionsOnCondition(t *testing.T) {
+	const a, b = "/v1/AUTH_test/s/a", "/v1/AUTH_test/s/b"
+	for _, test := range []struct {
+		name   string
+		toml   string
+		parts  string
+		denied map[string]int
+		accept string
+		code   int
+		want   string
+		gone   bool
+	}{
+		{"all", "", seg("a", "a") + ", " + seg("b", "b"), nil, "", 200,
+			"Number Deleted: 3\nNumber Not Found: 0\nResponse Body: \nResponse Status: 200 OK\nErrors:\n", true},
+		{"segments that are not there", "", seg("x", "x"), nil, "", 200,
+			"Number Deleted: 1\nNumber Not Found: 1\nResponse Body: \nResponse Status: 200 OK\nErrors:\n", true},
+		{"no segment but data", "", `{"data": "YQ=="}`, nil, "", 200,
+			"Number Deleted: 1\nNumber Not Found: 0\nResponse Body: \nResponse Status: 200 OK\nErrors:\n", true},
+		{"segments that may not be deleted", "", seg("a", "a") + ", " + seg("b", "b"), map[string]int{"DELETE " + a: 403, "DELETE " + b: 403}, "", 200,
+			"Number Deleted: 1\nNumber Not Found: 0\nResponse Body: \nResponse Status: 400 Bad Request\nErrors:\n/s/a, 403 Forbidden\n/s/b, 403 Forbidden\n", true},
+		{"a server that fails", "", seg("a", "a"), map[string]int{"DELETE " + a: 503}, "", 200,
+			"Number Deleted: 1\nNumber Not Found: 0\nResponse Body: \nResponse Status: 502 Bad Gateway\nErrors:\n/s/a, 503 Service Unavailable\n", true},
+		{"too many inside", "max_manifest_segments = 2", sub("inner", 1), nil, "", 200,
+			"Number Deleted: 1\nNumber Not Found: 0\nResponse Body: Too many buffered slo segments to delete.\nResponse Status: 400 Bad Request\nErrors:\n", true},
+		{"too many", "max_manifest_segments = 2", strings.Repeat(seg("a", "a")+", ", 20) + seg("a", "a"), nil, "", 400, "Too many buffered slo segments to delete.", false},
+		{"a report that nobody can read", "", seg("a", "a"), nil, "image/png", 406, "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStore().set(a, "a").set(b, "b").manifest(film, "["+test.parts+"]", "X-Backend-Data-Timestamp", "1700000000.00000").
+				manifest("/v1/AUTH_test/c/inner", "["+strings.Repeat(seg("a", "a")+", ", 20)+seg("a", "a")+"]")
+			s.denied = test.denied
+			options := []middlewaretest.Option{middlewaretest.Header("X-Backend-If-Data-Timestamp", "1700000000.00000"), middlewaretest.Header("Accept", test.accept)}
+			res := middlewaretest.Do(t, middlewaretest.Build(t, Filter, test.toml+"\ndelete_concurrency = 1", s), "DELETE", film+"?multipart-manifest=delete", options...)
+			if res.Code != test.code || res.Body != test.want {
+				t.Errorf("%d\n%s\nwant %d\n%s", res.Code, res.Body, test.code, test.want)
+			}
+			if gone := !s.has(film); gone != test.gone {
+				t.Errorf("the manifest has gone: %v, want %v", gone, test.gone)
+			}
+		})
+	}
+}

@@ -80,8 +80,8 @@ type deletion struct {
 // walk deletes what is in the queue: segments before the manifest that they are in.
 func (d *deletion) walk(ctx context.Context, queue []victim) error {
 	for len(queue) > 0 && ctx.Err() == nil {
-		if len(queue) > 10*d.config.MaxManifestSegments {
-			return reply.Raw(http.StatusBadRequest, "Too many buffered slo segments to delete.")
+		if err := d.bound(queue); err != nil {
+			return err
 		}
 		v := queue[0]
 		queue = queue[1:]
@@ -99,6 +99,14 @@ func (d *deletion) walk(ctx context.Context, queue []victim) error {
 		if err := d.one(ctx, v); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// bound refuses a queue that is too long. The error is the client's answer.
+func (f *filter) bound(queue []victim) error {
+	if len(queue) > 10*f.config.MaxManifestSegments {
+		return reply.Raw(http.StatusBadRequest, "Too many buffered slo segments to delete.")
 	}
 	return nil
 }

@@ -107,9 +107,10 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 	case r.Method == http.MethodDelete:
 		s.mu.Lock()
+		_, ok = s.objects[r.URL.Path] // another may have come first
 		delete(s.objects, r.URL.Path)
 		s.mu.Unlock()
-		w.WriteHeader(http.StatusNoContent)
+		w.WriteHeader(map[bool]int{true: http.StatusNoContent, false: http.StatusNotFound}[ok])
 	default:
 		maps.Copy(w.Header(), o.header)
 		if r.Header.Get("X-Backend-Ignore-Range-If-Metadata-Present") != "" && o.header.Get("X-Static-Large-Object") != "" {

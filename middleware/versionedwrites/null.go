@@ -257,7 +257,7 @@ func (c *objectCall) serveNull() error {
 	case c.r.Method == http.MethodPut && was.current:
 		return c.noVersion() // it is the current one already
 	case c.r.Method == http.MethodPost && was.current:
-		return c.noVersion() // it has just become another, or has come back
+		return c.rewrite(c.path)
 	case was.current:
 		return c.getNull()
 	case was.name == "":
@@ -265,7 +265,7 @@ func (c *objectCall) serveNull() error {
 	}
 	switch c.r.Method {
 	case http.MethodPost:
-		return c.rewrite(was.name)
+		return c.rewrite(c.inHidden(was.name))
 	case http.MethodPut:
 		return c.makeCurrent(was.name, was.id)
 	}

@@ -42,7 +42,7 @@ func (c *objectCall) serveVersion(id string) error {
 	}
 	switch c.r.Method {
 	case http.MethodPost:
-		return c.rewrite(name)
+		return c.rewrite(c.inHidden(name))
 	case http.MethodDelete:
 		return c.deleteVersion(id, name)
 	case http.MethodPut:
@@ -122,14 +122,17 @@ func rewrites(r *http.Request) bool {
 }
 
 // rewrite stores a version again where it is, with other system metadata. Its time differs only by the offset, so that it stays
-// the version that it is, and is not there any more if it is deleted meanwhile.
-func (c *objectCall) rewrite(name string) error {
+// the version that it is, and is not there any more if it is deleted or replaced meanwhile.
+func (c *objectCall) rewrite(at apipath.Path) error {
 	if err := request.Authorize(c.r, string(c.info.WriteACL)); err != nil {
 		return err
 	}
 	var failed error
-	at := c.inHidden(name)
 	found, err := c.copyAs(c.r, at, func(h http.Header) (apipath.Path, http.Header, bool) {
+		if meta.Value(h, sysLink) == "true" {
+			failed = c.noVersion() // a null version that was the current one is another now
+			return at, nil, false
+		}
 		t, err := timestamp.Parse(meta.Value(h, conditional.HeaderData))
 		if failed = err; err != nil {
 			failed = reply.Raw(http.StatusNotImplemented, "The storage nodes do not say when a version was stored.").Because(err)
