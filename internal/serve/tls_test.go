@@ -20,7 +20,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -402,36 +401,6 @@ func TestStreamsThatAreNotRead(t *testing.T) {
 		case <-tick.C:
 			get(t, c, "https://"+s.secure+"/") // the connection is alive
 		}
-	}
-}
-
-// TestSlowStreamsGoOn reads a body by HTTP/2 slowly, but reads it.
-func TestSlowStreamsGoOn(t *testing.T) {
-	const size = 4 << 20
-	s := secured(t, false, func(c *Config) { c.ClientTimeout = config.Seconds(1.5) }, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", strconv.Itoa(size))
-		io.Copy(w, io.LimitReader(neverEnding('x'), size))
-	}))
-	resp, err := s.client(t).Get("https://" + s.secure + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	got := int64(0)
-	start := time.Now()
-	for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
-		n, err := io.CopyN(io.Discard, resp.Body, 100<<10)
-		got += n
-		if err == io.EOF {
-			tick.Stop()
-			break
-		}
-		if err != nil {
-			t.Fatalf("after %d bytes and %v: %v", got, time.Since(start), err)
-		}
-	}
-	if got != size {
-		t.Errorf("%d bytes", got)
 	}
 }
 
