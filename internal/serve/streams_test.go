@@ -107,6 +107,7 @@ func TestStreamsThatNobodyReads(t *testing.T) {
 					failed = err != nil
 				})
 				time.Sleep(5 * limit)
+				synctest.Wait()
 				if failed != (more == window) {
 					t.Errorf("the handler's write has failed: %v", failed)
 				}
