@@ -272,6 +272,31 @@ func TestHeadsWithinTLS(t *testing.T) {
 	}
 }
 
+// TestBodiesWithinTLS sends two requests at once in two records, of which the second may begin anywhere.
+func TestBodiesWithinTLS(t *testing.T) {
+	s := secured(t, false, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%q %s", r.Host, body)
+	}))
+	c, err := tls.Dial("tcp", s.secure, &tls.Config{RootCAs: s.pool, NextProtos: []string{"http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const body = "\nGET / HTTP/1.1\r\nHost: \xc3\xa9\r\nA=b: c\r\n\r\n"
+	message := fmt.Sprintf("PUT /1 HTTP/1.1\r\nHost: \xc3\xa9\r\nContent-Length: %d\r\n\r\n%sPUT /2 HTTP/1.1\nHost: h\nContent-Length: %d\n\n%s", len(body), body, len(body), body)
+	answers := bufio.NewReader(c)
+	for cut := range message {
+		io.WriteString(c, message[:cut])
+		io.WriteString(c, message[cut:])
+		for _, want := range []string{`"é" ` + body, `"h" ` + body} {
+			if head, got := readAnswer(t, answers); got != want {
+				t.Fatalf("cut at %d: got %q %q, want %q", cut, head, got, want)
+			}
+		}
+	}
+}
+
 // TestCertificatesAreRenewed changes the files under a running server: new connections see the new certificate, those that are
 // open go on, and a pair that does not load changes nothing.
 func TestCertificatesAreRenewed(t *testing.T) {
