@@ -61,7 +61,8 @@ bench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
 
 golden: ## rewrite golden files; look at the difference before you commit it
-	$(GO) test ./internal/house ./middleware/pipeline ./internal/convert ./internal/bench -update
+	$(GO) test ./internal/house ./internal/bench ./internal/convert ./internal/testcluster ./middleware/pipeline ./middleware/s3api \
+	  ./middleware/s3gateway ./ring/builder -update
 
 clean: ## remove what was built
 	rm -rf bin

@@ -63,8 +63,8 @@ func footerOf(r *http.Request) (*footer, error) {
 	return &footer{boundary: boundary}, nil
 }
 
-// begin returns the reader of the object's bytes. More is called before each read of the connection.
-func (f *footer) begin(c *call, more func()) (io.Reader, error) {
+// begin returns the reader of the object's bytes. More is called before each read of the connection, and may end it.
+func (f *footer) begin(c *call, more func() error) (io.Reader, error) {
 	if f.boundary == "" {
 		return c.r.Body, nil
 	}
@@ -81,12 +81,14 @@ func (f *footer) begin(c *call, more func()) (io.Reader, error) {
 // these to a disk makes a call for each.
 type filler struct {
 	r    io.Reader
-	more func()
+	more func() error
 }
 
 func (f filler) Read(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
-		f.more()
+		if err := f.more(); err != nil {
+			return n, err
+		}
 		var m int
 		m, err = f.r.Read(p[n:])
 		n += m

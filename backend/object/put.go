@@ -56,11 +56,13 @@ func (s *Server) put(c *call) error {
 	defer up.Close()
 	s.beginRead(c)
 	c.consent(footer, cond)
-	body, err := footer.begin(c, func() { s.beginRead(c) })
+	deadline := time.Now().Add(s.cfg.MaxUploadTime.Duration)
+	more := func() error { return s.goOn(c, deadline) }
+	body, err := footer.begin(c, more)
 	if err != nil {
 		return err
 	}
-	n, sum, err := s.receive(c, body, up)
+	n, sum, err := s.receive(c, body, more, up)
 	if err != nil {
 		return footer.failure(err)
 	}
@@ -68,7 +70,7 @@ func (s *Server) put(c *call) error {
 		return reply.Status(reply.StatusClientDisconnect).Because(fmt.Errorf("got %d bytes of %d", n, size))
 	}
 	s.beginRead(c)
-	more, err := footer.read(c)
+	late, err := footer.read(c)
 	if err != nil {
 		return err
 	}
@@ -76,16 +78,16 @@ func (s *Server) put(c *call) error {
 	// keeping.
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
 	etag := hex.EncodeToString(sum)
-	if want := wantedETag(c.r.Header, more); want != "" && want != etag {
+	if want := wantedETag(c.r.Header, late); want != "" && want != etag {
 		return reply.Status(http.StatusUnprocessableEntity).Because(fmt.Errorf("MD5 is %s, want %s", etag, want))
 	}
-	md := s.metadataOfPut(c, n, etag, more)
+	md := s.metadataOfPut(c, n, etag, late)
 	// From here on the client's going away must not stop us half-way: the object may be visible already.
 	ctx := context.WithoutCancel(c.r.Context())
 	if err := up.CommitIf(ctx, c.at, md, cond.guard(c)); err != nil {
 		return c.failure(err)
 	}
-	s.tellOfPut(ctx, c, before, md, more)
+	s.tellOfPut(ctx, c, before, md, late)
 	c.w.Header()["Etag"] = []string{`"` + etag + `"`}
 	return s.done(c, http.StatusCreated)
 }
@@ -219,18 +221,16 @@ func (h hasher) md5(total int64) ([]byte, error) {
 	return sum, nil
 }
 
-// receive copies the body to the disk and returns its length and MD5.
-func (s *Server) receive(c *call, body io.Reader, up store.Upload) (int64, []byte, error) {
-	deadline := time.Now().Add(s.cfg.MaxUploadTime.Duration)
+// receive copies the body to the disk and returns its length and MD5. More is called before each read.
+func (s *Server) receive(c *call, body io.Reader, more func() error, up store.Upload) (int64, []byte, error) {
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
 	sum := hasherOf(c.r.Body)
 	var total int64
 	for {
-		if time.Now().After(deadline) {
-			return 0, nil, reply.Status(http.StatusRequestTimeout).Because(errors.New("upload took too long"))
+		if err := more(); err != nil {
+			return 0, nil, err
 		}
-		s.beginRead(c)
 		n, err := body.Read(*buf)
 		if n > 0 {
 			sum.add((*buf)[:n])
@@ -247,6 +247,15 @@ func (s *Server) receive(c *call, body io.Reader, up store.Upload) (int64, []byt
 			return 0, nil, err
 		}
 	}
+}
+
+// goOn allows the client another read, unless the upload has taken too long.
+func (s *Server) goOn(c *call, deadline time.Time) error {
+	if time.Now().After(deadline) {
+		return reply.Status(http.StatusRequestTimeout).Because(errors.New("upload took too long"))
+	}
+	s.beginRead(c)
+	return nil
 }
 
 // beginRead allows the client client_timeout from now for what is read next.

@@ -298,6 +298,22 @@ func TestANewLifeKnowsNothing(t *testing.T) {
 	create(1).expect(t, 201)
 }
 
+// TestUploadsWithFootersTakeNoLonger has a sender whose bytes come one by one, and never fill what is written to the disk at once.
+func TestUploadsWithFootersTakeNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, func(c *object.Config, d *object.Deps) { c.MaxUploadTime = config.Seconds(100) })
+		d := nodes.NewDirect(nil)
+		d.Handle("node:1", n)
+		w := begin(t, d, "node:1", "PUT", at(10), "X-Backend-Obj-Metadata-Footer", "yes", "X-Backend-Obj-Multipart-Mime-Boundary", "b")
+		io.WriteString(w.body, "--b\r\n\r\n")
+		for range 5 {
+			io.WriteString(w.body, "x")
+			time.Sleep(30 * time.Second)
+		}
+		w.commit("").expect(t, 408)
+	})
+}
+
 func TestAReservationEndsWithItsUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, func(c *object.Config, d *object.Deps) { c.MaxUploadTime = config.Seconds(100) })

@@ -33,6 +33,7 @@ import (
 	"hash"
 	"strings"
 
+	"github.com/apus-storage/apus/internal/ascii"
 	"github.com/apus-storage/apus/internal/awserr"
 	"github.com/apus-storage/apus/internal/checksum"
 	"github.com/apus-storage/apus/internal/sigv4"
@@ -80,7 +81,7 @@ func ParseTrailers(lines []string) ([]string, error) {
 		if is {
 			sums++
 		}
-		if name == trailerSignature || !token(name) || in(name, names) || len(names) == maxTrailers {
+		if name == trailerSignature || !ascii.IsToken(name) || in(name, names) || len(names) == maxTrailers {
 			return nil, invalidTrailer()
 		}
 		names = append(names, name)
@@ -105,17 +106,6 @@ func in(name string, names []string) bool {
 		}
 	}
 	return false
-}
-
-// token says whether a text can be the name of a header.
-func token(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // sums are the checksums of a body that trailers have.

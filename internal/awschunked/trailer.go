@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apus-storage/apus/internal/ascii"
 	"github.com/apus-storage/apus/internal/awserr"
 )
 
@@ -41,7 +42,7 @@ func (r *Reader) readTrailer() error {
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.ToLower(name), strings.Trim(value, " \t")
 		switch {
-		case !ok || !token(name):
+		case !ok || !ascii.IsToken(name):
 			return malformedTrailer("a line is none of a header")
 		case given != "":
 			return malformedTrailer("lines follow the signature")

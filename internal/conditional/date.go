@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/apus-storage/apus/internal/ascii"
 )
 
 // ParseDate reads the date of a conditional header. It takes all three forms of RFC 9110 and the many near misses that
@@ -53,10 +55,8 @@ func ParseDate(s string) (time.Time, bool) {
 
 // dateFields returns day, month, year, time and zone as they are written; the first three are not empty.
 func dateFields(s string) (f [5]string, ok bool) {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return f, false
-		}
+	if !ascii.Is(s) {
+		return f, false
 	}
 	parts := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || '\t' <= r && r <= '\r' || 0x1c <= r && r <= 0x1f })
 	if len(parts) == 0 {

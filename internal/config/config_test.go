@@ -329,3 +329,38 @@ cache = 5
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestTablesAreNotShared(t *testing.T) {
+	type tabled struct {
+		gatewayish
+		Sections map[string]Section `toml:"part"`
+	}
+	for name, tc := range map[string]struct {
+		text string
+		want string
+		said bool // what is shared is taken for known
+	}{
+		"a table":               {"[DEFAULT.cache]\nendpoint = 'a'\n", "p.toml:1: DEFAULT.cache: tables are not shared", true},
+		"tables in a row":       {"[DEFAULT]\n[[DEFAULT.rule]]\nbucket = 'a'\n[[DEFAULT.rule]]\n", "p.toml:2: DEFAULT.rule: tables are not shared", true},
+		"tables with names":     {"[DEFAULT]\nstore = {a = {endpoint = 'a'}}\n", "p.toml:2: DEFAULT.store: tables are not shared", true},
+		"tables for their own":  {"[DEFAULT.part.a]\nb = 1\n", "DEFAULT.part: tables are not shared", true},
+		"a value of another's":  {"[DEFAULT]\nrule = 'a'\n", "", false},
+		"an array of another's": {"[DEFAULT]\nrule = []\n", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := Parse("p.toml", []byte(tc.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			shared, _ := f.Section("DEFAULT")
+			s, _ := f.Section("filter", "x")
+			report, err := s.Decode(&tabled{}, shared)
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+			if (len(report.Shared) > 0) != tc.said {
+				t.Errorf("known are %v", report.Shared)
+			}
+		})
+	}
+}

@@ -218,7 +218,14 @@ func (f *field) wild(key string) (string, bool) {
 func (d *decoder) apply(s Section, shared bool) {
 	for _, key := range slices.Sorted(maps.Keys(s.values)) {
 		f := d.find(key)
-		if f == nil || f.value.Type() == sectionMap {
+		if f == nil {
+			continue
+		}
+		if shared && f.holdsTables() {
+			d.refuseShared(s, key)
+			continue
+		}
+		if f.value.Type() == sectionMap {
 			continue
 		}
 		if shared {
@@ -227,15 +234,30 @@ func (d *decoder) apply(s Section, shared bool) {
 		f.source[key] = s.place(key)
 		set := f.set
 		if kind, _ := nests(f.value.Type()); kind != flat {
-			if shared {
-				continue // tables are of one section alone
-			}
 			set = func(_ string, raw any) error { return d.nest(f, raw) }
 		}
 		if err := set(key, s.values[key]); err != nil {
 			d.errs = append(d.errs, s.Errorf(key, "%v", err))
 		}
 	}
+}
+
+// holdsTables says whether the field is for tables, which are of one section alone.
+func (f *field) holdsTables() bool {
+	kind, _ := nests(f.value.Type())
+	return kind != flat || f.value.Type() == sectionMap
+}
+
+// refuseShared reports tables in the shared section that this section would have as its own. Any other value is somebody else's.
+func (d *decoder) refuseShared(s Section, key string) {
+	raw := s.values[key]
+	if _, one := raw.(map[string]any); !one {
+		if tables, ok := tablesOf(raw); !ok || len(tables) == 0 {
+			return
+		}
+	}
+	d.report.Shared[key] = struct{}{}
+	d.errs = append(d.errs, s.Errorf(key, "tables are not shared; put them under the section that is to have them"))
 }
 
 func (s Section) place(key string) string {

@@ -14,22 +14,37 @@ type Conn struct {
 	remote  string
 
 	begins atomic.Bool // a request is next
-	// seen are the names of the last request, if there have been such as are restored; nil if not.
-	seen atomic.Pointer[[]original]
+	// seen is what is restored in the request that has been read last; nil for nothing.
+	seen atomic.Pointer[carried]
 	// sends are such names of the answer that is next; nil if it has none.
 	sends atomic.Pointer[[]string]
+}
+
+// carried is what of a request has been changed.
+type carried struct {
+	names []original
+	host  string
 }
 
 // NewConn makes one for a connection from remote, as it is in http.Request.RemoteAddr.
 func NewConn(remote string) *Conn { return &Conn{remote: remote} }
 
-// Begin says that the next byte that is read is the first of a request.
-func (c *Conn) Begin() { c.begins.Store(true) }
+// State is told of what http.Server.ConnState is. What is read while net/http waits for a request is of its head, from where
+// that begins or from where net/http has read ahead to; when it has the head, nothing is changed that is read from there on.
+func (c *Conn) State(state http.ConnState) {
+	switch state {
+	case http.StateNew, http.StateIdle:
+		c.seen.Store(nil)
+		c.begins.Store(true)
+	case http.StateActive:
+		c.begins.Store(false)
+		c.in.at = outside
+	}
+}
 
 // Received changes what has been read of the connection.
 func (c *Conn) Received(p []byte) {
 	if len(p) > 0 && c.begins.CompareAndSwap(true, false) {
-		c.seen.Store(nil)
 		c.in.BeginRead(false)
 	}
 	if c.in.at == outside {
@@ -37,8 +52,7 @@ func (c *Conn) Received(p []byte) {
 	}
 	c.in.Swap(p)
 	if c.in.swapped && c.in.at == outside {
-		seen := c.in.seen
-		c.seen.Store(&seen)
+		c.seen.Store(&carried{c.in.seen, c.in.host})
 	}
 }
 
@@ -77,14 +91,17 @@ func of(r *http.Request) *Conn {
 	return nil
 }
 
-// Received gives the names of a request's headers back what they were, if its connection has changed them.
+// Received gives a request's Host and the names of its headers back what they were, if its connection has changed them.
 func Received(r *http.Request) {
 	c := of(r)
 	if c == nil {
 		return
 	}
 	if seen := c.seen.Load(); seen != nil {
-		restore(r.Header, *seen, 0)
+		restore(r.Header, seen.names, 0)
+		if seen.host != "" {
+			restoreHost(r, seen.host)
+		}
 	}
 }
 

@@ -6,12 +6,15 @@
 // name may have. A [Swapper] does that and remembers what the names were; [Swapper.Restore] gives them back to what
 // net/http has read. [Conn] is both for a server's connection, whose handlers call [Send] for what they answer.
 //
+// A request's Host is carried likewise, for Swift lets it be any bytes and domain_remap finds containers of any name by it;
+// net/http refuses what is not ASCII. See host.go.
+//
 // What is no character of a name in Swift either stays what it is, and is refused: white space, above all, and what is not
 // ASCII. A name that has been restored is none that net/http, or anybody who looks for a name that means something, could
 // take for another: what it has in place of its bars says so, and it is spelled as others are.
 //
 // A head is as long before as after, so nothing is kept back or moved. Bodies are not touched: a Swapper finds the end of a
-// head where net/http finds it.
+// head where net/http finds it, and [Conn] looks at nothing between the end of a request's head and the next request.
 package headname
 
 import (
@@ -21,6 +24,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apus-storage/apus/internal/ascii"
 	"github.com/apus-storage/apus/internal/meta"
 )
 
@@ -51,15 +55,6 @@ func Odd(name string) bool {
 // IsDelimiter says whether c is such a character.
 func IsDelimiter(c byte) bool { return isDelimiter[c] }
 
-func isToken(name string) bool {
-	for _, c := range []byte(name) {
-		if c <= ' ' || c >= 0x7f || c == ':' || isDelimiter[c] {
-			return false
-		}
-	}
-	return name != ""
-}
-
 // A Swapper changes bytes in the names of one message's head, as the head passes in pieces of any size. The zero value
 // lets everything pass until the first Begin.
 type Swapper struct {
@@ -76,6 +71,8 @@ type Swapper struct {
 	restored int        // how many net/http has read
 	partial  []byte     // what there is of the name that is passing
 	seen     []original // the names that are not what they were, and all others with bars
+	inHost   bool       // what passes is the value of a request's Host
+	host     string     // what it was; empty if nothing in it has been replaced
 
 	// Of an answer that is written.
 	writes []string // the names with bars that are going to pass, as they are to be sent, in this order; nil if it is read
@@ -95,7 +92,7 @@ type place uint8
 
 const (
 	outside   place = iota // behind the head
-	leading                // before the first line, where net/http passes over line ends
+	leading                // before the first line, where line ends are passed over in an answer
 	firstLine              // the request line, or an answer's protocol
 	status                 // an answer's status
 	lineStart
@@ -134,7 +131,7 @@ func (s *Swapper) Swap(p []byte) {
 		case name: // most of it is these two
 			p = p[s.name(p):]
 		case value:
-			p = p[s.line(p):]
+			p = p[s.value(p):]
 		default:
 			p = p[s.step(p):]
 		}
@@ -159,6 +156,9 @@ func (s *Swapper) nothing(p []byte) bool {
 		if head = head[line:]; line == 0 || len(head) == 0 {
 			return true
 		}
+		if !s.response && hasOddHost(head) {
+			return false
+		}
 		for _, c := range head {
 			if c == ':' || c == '\n' {
 				break
@@ -174,8 +174,10 @@ func (s *Swapper) nothing(p []byte) bool {
 func (s *Swapper) step(p []byte) int {
 	switch s.at {
 	case leading:
-		if p[0] != '\r' && p[0] != '\n' {
+		// What is empty where a request should begin may be the end of a head that has begun before.
+		if !s.response || p[0] != '\r' && p[0] != '\n' {
 			s.at = firstLine
+			return 0
 		}
 		return 1
 	case firstLine:
@@ -234,8 +236,8 @@ func (s *Swapper) remember(p []byte) {
 	copy(s.tail[:], p[len(p)-len(s.tail):])
 }
 
-// isRequestLine says whether a line that ends like this may be the first of a request. A server that has been sent the
-// next request before it asked for it does not know where that began: what it takes for the first line may be of a body.
+// isRequestLine says whether a line that ends like this may be the first of a request. Of one that net/http has read ahead a
+// part of, what comes first here may be any line of the head, or its end.
 func isRequestLine(tail []byte) bool {
 	const protocol = " HTTP/1."
 	line := bytes.TrimSuffix(bytes.TrimSuffix(tail, []byte("\n")), []byte("\r"))
@@ -311,6 +313,7 @@ func (s *Swapper) swap(piece []byte) {
 	case name:
 		return // there is more of it
 	case value:
+		s.inHost = !s.response && isHost(s.partial)
 		if bytes.IndexByte(s.partial, bar) >= 0 || bytes.ContainsAny(s.partial, delimiters) {
 			s.seen = append(s.seen, original{string(s.partial), s.heads})
 		}
@@ -424,7 +427,7 @@ func bars(h http.Header) []string {
 	}
 	names := []string{}
 	for _, name := range slices.Sorted(maps.Keys(lines)) {
-		if isToken(name) {
+		if ascii.IsToken(name) {
 			names = append(names, lines[name]...) // net/http leaves others out
 		}
 	}

@@ -45,7 +45,7 @@ func packages(t *testing.T) []pkg {
 
 // vocabulary is floor 0: nouns of the Swift API, on the standard library alone.
 var vocabulary = []string{
-	"internal/acl", "internal/apipath", "internal/clock", "internal/conditional", "internal/constraint",
+	"internal/acl", "internal/apipath", "internal/ascii", "internal/clock", "internal/conditional", "internal/constraint",
 	"internal/hashpath", "internal/headname", "internal/listing", "internal/meta", "internal/pickle", "internal/policy", "internal/ranges",
 	"internal/timestamp",
 }

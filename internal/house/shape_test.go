@@ -69,6 +69,32 @@ func TestNoJunkDrawers(t *testing.T) {
 	}
 }
 
+// TestGoldenFilesAreRewrittenTogether looks for tests that take -update: `make golden` runs them all, but for those that record the
+// answers of a Swift that has to be there.
+func TestGoldenFilesAreRewrittenTogether(t *testing.T) {
+	text, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\ngolden:")
+	target, _, _ := strings.Cut(strings.ReplaceAll(rest, "\\\n", ""), "\n\n")
+	runs := strings.Fields(target)
+	for _, p := range packages(t) {
+		for _, f := range slices.Concat(p.TestGoFiles, p.XTestGoFiles) {
+			text, err := os.ReadFile(filepath.Join(p.Dir, f))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(text), `flag.Bool("update"`) || strings.Contains(string(text), "which must be an OpenStack Swift") {
+				continue
+			}
+			if !slices.Contains(runs, "./"+p.name()) {
+				t.Errorf("%s takes -update, and is not in the Makefile's target golden", p.name())
+			}
+		}
+	}
+}
+
 // TestDependencies compares the modules that the program is built from with the reviewed list. A new one needs a line
 // in docs/dependencies.md; then run this test with -update.
 func TestDependencies(t *testing.T) {

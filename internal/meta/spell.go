@@ -3,6 +3,8 @@ package meta
 import (
 	"errors"
 	"unicode/utf8"
+
+	"github.com/apus-storage/apus/internal/ascii"
 )
 
 // ErrNotStored is text that [ToStored] cannot have written.
@@ -91,14 +93,7 @@ func ToStored(raw string) string {
 // written by something else and gives ErrNotStored; the text is returned unchanged then, so that a caller may serve it
 // as it is.
 func FromStored(text string) (string, error) {
-	ascii := true
-	for i := range len(text) {
-		if text[i] >= utf8.RuneSelf {
-			ascii = false
-			break
-		}
-	}
-	if ascii {
+	if ascii.Is(text) {
 		return text, nil
 	}
 	b := make([]byte, 0, len(text))

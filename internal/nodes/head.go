@@ -5,17 +5,18 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/apus-storage/apus/internal/ascii"
 	"github.com/apus-storage/apus/internal/headname"
 )
 
 // appendHead appends the head of a request whose body has the given length; -1 for one in chunks.
 func appendHead(b []byte, r *http.Request, length int64) ([]byte, error) {
-	if !isToken(r.Method) {
+	if !ascii.IsToken(r.Method) {
 		return b, fmt.Errorf("method %q is none", r.Method)
 	}
 	target := r.URL.RequestURI()
 	host := r.Host
-	if !isASCII(host) || host == "" {
+	if !ascii.Is(host) || host == "" {
 		host = r.URL.Host // the client's is for the node's log only, and net/http's servers refuse it
 	}
 	if !isLine(target) || !isLine(host) {
@@ -60,49 +61,17 @@ func appendHead(b []byte, r *http.Request, length int64) ([]byte, error) {
 // isName says whether s can be a header's name among Swift's servers: a token, or one that package headname carries.
 func isName(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if !tokenBytes[s[i]] && !headname.IsDelimiter(s[i]) {
+		if !ascii.IsTokenByte(s[i]) && !headname.IsDelimiter(s[i]) {
 			return false
 		}
 	}
 	return s != ""
 }
-
-// isToken says whether s is a token of RFC 9110 5.6.2: a method.
-func isToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !tokenBytes[s[i]] {
-			return false
-		}
-	}
-	return s != ""
-}
-
-var tokenBytes = func() (t [256]bool) {
-	for c := '0'; c <= '9'; c++ {
-		t[c] = true
-	}
-	for c := 'a'; c <= 'z'; c++ {
-		t[c], t[c-'a'+'A'] = true, true
-	}
-	for _, c := range "!#$%&'*+-.^_`|~" {
-		t[c] = true
-	}
-	return t
-}()
 
 // isLine says whether s can stand in a head without ending its line.
 func isLine(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
 			return false
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/apus-storage/apus/internal/ascii"
 )
 
 // A KV is one metadata item of an object, in the bytes of the HTTP header that it came from or goes to. The item with
@@ -69,7 +71,7 @@ func (w *metadataWriter) item(item KV) {
 
 // headerBytes writes s in the stored form of header bytes.
 func (w *metadataWriter) headerBytes(s string) {
-	if !isASCII(s) {
+	if !ascii.Is(s) {
 		s = string(appendLatin1AsUTF8(make([]byte, 0, 2*len(s)), s))
 	}
 	w.stored(s)
@@ -149,7 +151,7 @@ func headerOf(v any, python3 bool) (string, error) {
 // headerBytesOf undoes the stored form: one byte for each character. Bytes that are no UTF-8 stay, and so does the UTF-8
 // of characters that no header byte stands for.
 func headerBytesOf(stored string) string {
-	if isASCII(stored) {
+	if ascii.Is(stored) {
 		return stored
 	}
 	out := make([]byte, 0, len(stored))

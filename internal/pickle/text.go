@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/apus-storage/apus/internal/ascii"
 )
 
 // Python keeps bytes that are no UTF-8 inside text as the lone surrogates U+DC80 to U+DCFF, and writes those to pickles
@@ -75,7 +77,7 @@ func latin1Size(s string) int {
 
 // latin1Of returns one byte per character of text, and false if a character does not fit.
 func latin1Of(text string) (string, bool) {
-	if isASCII(text) {
+	if ascii.Is(text) {
 		return text, true
 	}
 	out := make([]byte, 0, len(text))
@@ -90,18 +92,9 @@ func latin1Of(text string) (string, bool) {
 	return string(out), true
 }
 
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
 // rawUnicodeEscape decodes the argument of UNICODE: Latin-1 with \uXXXX and \UXXXXXXXX for the rest.
 func rawUnicodeEscape(line string) (string, error) {
-	if isASCII(line) && !strings.Contains(line, `\`) {
+	if ascii.Is(line) && !strings.Contains(line, `\`) {
 		return line, nil
 	}
 	out := make([]byte, 0, len(line))

@@ -2,13 +2,14 @@
 // the deadlines of the writer below it breaks streaming, sendfile or time-outs for everything inside it, and nothing
 // says so. A test greps the tree for others.
 //
-// Five wrappers cover what filters need:
+// Six wrappers cover what filters need:
 //
 //   - [OnHeader] edits status and headers just before they go out.
 //   - [Divert] looks at status and headers and decides where the response goes: on to the client, or somewhere else.
 //   - [Claimer] keeps some responses and passes all others on.
 //   - [Filter] passes the body through a writer of the filter's.
 //   - [NewMeter] counts.
+//   - [NewPaced] says when it waits for the client.
 //
 // What every request passes should cost little: a filter that has something to remember of each can hold the wrapper in
 // its own struct, begin it with Begin and answer its question with a method, so that there is one allocation for all.
@@ -27,7 +28,7 @@
 //
 // All of them pass informational (1xx) responses on untouched, implement Unwrap, so that http.NewResponseController
 // reaches the connection, and implement io.ReaderFrom, so that a file below them can still be sent by the kernel
-// wherever the body is not looked at.
+// wherever the body is not looked at. What comes in the pieces of [NewPaced] is never sent so: it is for HTTP/2.
 //
 // A wrapper serves one response and, like the writer below it, one goroutine.
 package respw

@@ -39,6 +39,7 @@ var wrappers = map[string]func(http.ResponseWriter) http.ResponseWriter{
 		c.Begin(w, claims(func(int, http.Header) io.Writer { return nil }))
 		return c
 	},
+	"Paced": func(w http.ResponseWriter) http.ResponseWriter { return NewPaced(w, func() {}, func() {}) },
 	"Meter": func(w http.ResponseWriter) http.ResponseWriter { return NewMeter(w, clock.System) },
 	"Meter in pieces": func(w http.ResponseWriter) http.ResponseWriter {
 		m := NewMeter(w, clock.System)
@@ -88,7 +89,7 @@ func TestEveryWrapperKeepsWhatIsBelowIt(t *testing.T) {
 			if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil || !s.deadline {
 				t.Errorf("deadline: %v, arrived %v", err, s.deadline)
 			}
-			if n, err := io.CopyN(w, f, 7); n != 7 || err != nil || !s.file {
+			if n, err := io.CopyN(w, f, 7); n != 7 || err != nil || s.file == (name == "Paced") {
 				t.Errorf("copied %d, %v; as a file: %v", n, err, s.file)
 			}
 			if err := http.NewResponseController(w).Flush(); err != nil || !s.Flushed {

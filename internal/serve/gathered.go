@@ -132,17 +132,14 @@ func (g *gathered) logTo(log *slog.Logger) { g.cert.log.Store(log) }
 // secureConn is HTTP/1.1 within TLS. net/http finds its ConnectionState.
 type secureConn struct {
 	*tls.Conn
-	host  hostReader
 	names *headname.Conn
 }
 
 // Read reads from the client.
 func (c *secureConn) Read(p []byte) (int, error) {
-	return c.host.read(p, func(p []byte) (int, error) {
-		n, err := c.Conn.Read(p)
-		c.names.Received(p[:n])
-		return n, err
-	})
+	n, err := c.Conn.Read(p)
+	c.names.Received(p[:n])
+	return n, err
 }
 
 // Write writes to the client.

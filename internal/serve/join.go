@@ -92,8 +92,8 @@ func goesOn(p []byte) bool {
 		return false
 	}
 	end := bytes.Index(p, headEnd)
-	if end < 0 {
-		return false
+	if end < 0 || end+len(headEnd) == len(p) {
+		return false // to HEAD, or 304, it is all there is
 	}
 	at := bytes.Index(p[:end+2], lengthIs)
 	if at < 0 {

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -99,21 +100,51 @@ func TestAnswersAreJoined(t *testing.T) {
 	}
 }
 
+// The length of an answer that has no body says nothing of what is to come, whatever the length of its head is.
+func TestAnswersWithoutBodiesAreSent(t *testing.T) {
+	conn := dialServer(t, Defaults(), func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "5000")
+		w.Header().Set("X-Pad", strings.Repeat("x", len(r.Header.Get("X-Pad"))))
+		if r.Method == http.MethodGet {
+			w.WriteHeader(http.StatusNotModified)
+		}
+	})
+	answers := bufio.NewReader(conn)
+	for _, method := range []string{"HEAD", "GET"} {
+		pad, exact := httpBuffer-300, false
+		for ; pad < httpBuffer; pad++ {
+			fmt.Fprintf(conn, "%s / HTTP/1.1\r\nHost: h\r\nX-Pad: %s\r\n\r\n", method, strings.Repeat("x", pad))
+			head := 0
+			for line := ""; line != "\r\n"; head += len(line) {
+				var err error
+				if line, err = answers.ReadString('\n'); err != nil {
+					t.Fatalf("%s with %d bytes more: %v", method, pad, err)
+				}
+			}
+			exact = exact || head == httpBuffer
+		}
+		if !exact {
+			t.Errorf("no head to %s had %d bytes", method, httpBuffer)
+		}
+	}
+}
+
 func TestGoesOn(t *testing.T) {
 	full := func(head string) []byte {
 		return append([]byte(head), bytes.Repeat([]byte("x"), httpBuffer-len(head))...)
 	}
 	for head, want := range map[string]bool{
-		"HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n":                                     true,
-		"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 16384\r\nC: d\r\n\r\n":                    true,
-		"HTTP/1.1 200 OK\r\nContent-Length: 16385\r\n\r\n":                                    false, // not small
-		"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n":                     false,
-		"HTTP/1.1 200 OK\r\nContent-Length: 4055\r\n\r\n":                                     false, // all is there
-		"HTTP/1.1 200 OK\r\nContent-Length: 4056\r\n\r\n":                                     true,
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n":                               false,
-		"HTTP/1.1 200 OK\r\n\r\n\r\nContent-Length: 4096\r\n\r\n":                             false, // of the body
-		"TTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n":                                      false,
-		"HTTP/1.1 200 OK\r\nContent-Length: 4096\r\nA: " + strings.Repeat("a", httpBuffer-44): false, // no end of the head
+		"HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n":                                                         true,
+		"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 16384\r\nC: d\r\n\r\n":                                        true,
+		"HTTP/1.1 200 OK\r\nContent-Length: 16385\r\n\r\n":                                                        false, // not small
+		"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n":                                         false,
+		"HTTP/1.1 200 OK\r\nContent-Length: 4055\r\n\r\n":                                                         false, // all is there
+		"HTTP/1.1 200 OK\r\nContent-Length: 4056\r\n\r\n":                                                         true,
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n":                                                   false,
+		"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nA: " + strings.Repeat("a", httpBuffer-53) + "\r\n\r\n": false, // a head alone
+		"HTTP/1.1 200 OK\r\n\r\n\r\nContent-Length: 4096\r\n\r\n":                                                 false, // of the body
+		"TTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n":                                                          false,
+		"HTTP/1.1 200 OK\r\nContent-Length: 4096\r\nA: " + strings.Repeat("a", httpBuffer-44):                     false, // no end of the head
 	} {
 		if got := goesOn(full(head)[:httpBuffer]); got != want {
 			t.Errorf("goesOn(%.60q...) = %v, want %v", head, got, want)

@@ -2,12 +2,13 @@ package serve
 
 import (
 	"net"
+	"net/http"
 
 	"github.com/apus-storage/apus/internal/headname"
 )
 
-// named is a listener whose connections carry header names that are no tokens; see package headname. Behind a line of
-// the PROXY protocol net/http's 400 stays, unless there is TLS within.
+// named is a listener whose connections carry hosts that are not ASCII and header names that are no tokens; see package
+// headname. Behind a line of the PROXY protocol net/http's 400 stays, unless there is TLS within.
 type named struct{ net.Listener }
 
 // Accept waits for the next connection.
@@ -37,6 +38,13 @@ func (c *namedConn) Read(p []byte) (int, error) {
 
 // Write writes to the client.
 func (c *namedConn) Write(p []byte) (int, error) { return c.names.Write(c.tcpConn, p) }
+
+// onState tells a connection when net/http waits for a request, and when it has the head.
+func onState(c net.Conn, state http.ConnState) {
+	if n := names(c); n != nil {
+		n.State(state)
+	}
+}
 
 // names finds the state of a connection's names, nil if it has none.
 func names(c net.Conn) *headname.Conn {

@@ -44,7 +44,6 @@ type patientConn struct {
 	tcpConn
 	limit time.Duration
 	armed atomic.Int64 // when the deadline was last moved, in nanoseconds since 1970
-	host  hostReader
 }
 
 // arm moves the deadline. Moving it costs more than looking at the clock, so it stays where it is for an eighth of the

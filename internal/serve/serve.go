@@ -219,9 +219,6 @@ func (c *Config) Server(h http.Handler, log *slog.Logger) *http.Server {
 			if n := names(c); n != nil {
 				ctx = headname.NewContext(ctx, n)
 			}
-			if h := hosts(c); h != nil {
-				ctx = context.WithValue(ctx, connKey{}, h)
-			}
 			return ctx
 		},
 	}
@@ -230,9 +227,6 @@ func (c *Config) Server(h http.Handler, log *slog.Logger) *http.Server {
 	}
 	return s
 }
-
-// connKey finds the reader of hosts of the connection that a request came on.
-type connKey struct{}
 
 // Run serves l until ctx is done, then lets the requests under way finish, for no longer than StopTimeout.
 func (c *Config) Run(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
@@ -289,9 +283,6 @@ func Bound(limits constraint.Limits, next http.Handler) http.Handler {
 			hyphens(r.Header)
 			if n > len(r.Header) {
 				join(r.Header)
-			}
-			if c, ok := r.Context().Value(connKey{}).(*hostReader); ok && c.escaped.Load() {
-				r.Host = unescapeHost(r.Host)
 			}
 			if r.Host == "" {
 				if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {

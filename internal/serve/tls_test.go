@@ -20,7 +20,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -273,6 +272,31 @@ func TestHeadsWithinTLS(t *testing.T) {
 	}
 }
 
+// TestBodiesWithinTLS sends two requests at once in two records, of which the second may begin anywhere.
+func TestBodiesWithinTLS(t *testing.T) {
+	s := secured(t, false, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%q %s", r.Host, body)
+	}))
+	c, err := tls.Dial("tcp", s.secure, &tls.Config{RootCAs: s.pool, NextProtos: []string{"http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const body = "\nGET / HTTP/1.1\r\nHost: \xc3\xa9\r\nA=b: c\r\n\r\n"
+	message := fmt.Sprintf("PUT /1 HTTP/1.1\r\nHost: \xc3\xa9\r\nContent-Length: %d\r\n\r\n%sPUT /2 HTTP/1.1\nHost: h\nContent-Length: %d\n\n%s", len(body), body, len(body), body)
+	answers := bufio.NewReader(c)
+	for cut := range message {
+		io.WriteString(c, message[:cut])
+		io.WriteString(c, message[cut:])
+		for _, want := range []string{`"é" ` + body, `"h" ` + body} {
+			if head, got := readAnswer(t, answers); got != want {
+				t.Fatalf("cut at %d: got %q %q, want %q", cut, head, got, want)
+			}
+		}
+	}
+}
+
 // TestCertificatesAreRenewed changes the files under a running server: new connections see the new certificate, those that are
 // open go on, and a pair that does not load changes nothing.
 func TestCertificatesAreRenewed(t *testing.T) {
@@ -402,36 +426,6 @@ func TestStreamsThatAreNotRead(t *testing.T) {
 		case <-tick.C:
 			get(t, c, "https://"+s.secure+"/") // the connection is alive
 		}
-	}
-}
-
-// TestSlowStreamsGoOn reads a body by HTTP/2 slowly, but reads it.
-func TestSlowStreamsGoOn(t *testing.T) {
-	const size = 4 << 20
-	s := secured(t, false, func(c *Config) { c.ClientTimeout = config.Seconds(1.5) }, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", strconv.Itoa(size))
-		io.Copy(w, io.LimitReader(neverEnding('x'), size))
-	}))
-	resp, err := s.client(t).Get("https://" + s.secure + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	got := int64(0)
-	start := time.Now()
-	for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
-		n, err := io.CopyN(io.Discard, resp.Body, 100<<10)
-		got += n
-		if err == io.EOF {
-			tick.Stop()
-			break
-		}
-		if err != nil {
-			t.Fatalf("after %d bytes and %v: %v", got, time.Since(start), err)
-		}
-	}
-	if got != size {
-		t.Errorf("%d bytes", got)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apus-storage/apus/internal/ascii"
 	"github.com/apus-storage/apus/internal/request"
 	mt "github.com/apus-storage/apus/middleware/middlewaretest"
 )
@@ -292,7 +293,7 @@ func FuzzArchive(f *testing.F) {
 			if k != "Content-Type" && k != "User-Agent" && !strings.HasPrefix(k, "X-Object-Meta-") {
 				panic("a header " + k)
 			}
-			if len(v) != 1 || strings.ContainsAny(v[0], "\r\n\x00") || !isToken(k) {
+			if len(v) != 1 || strings.ContainsAny(v[0], "\r\n\x00") || !ascii.IsToken(k) {
 				panic("a value of " + k)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apus-storage/apus/internal/ascii"
 	"github.com/apus-storage/apus/internal/meta"
 )
 
@@ -37,7 +38,7 @@ func (a attributes) set(h http.Header, longest int) error {
 	// Both prefixes may say something of one header; as sorted here SCHILY, which tar itself writes, is the last.
 	for _, k := range slices.Sorted(maps.Keys(a)) {
 		name, v := headerName(k), a[k]
-		if !isToken(name) {
+		if !ascii.IsToken(name) {
 			return fmt.Errorf("attribute %.100q is no name of a header", k)
 		}
 		if len(name)+len(v) > longest || strings.ContainsFunc(v, isControl) {
@@ -64,17 +65,6 @@ func headerName(record string) string {
 		return meta.FromClient(meta.Object.UserPrefix() + item)
 	}
 	return ""
-}
-
-// isToken says that net/http takes the name: RFC 9110 5.6.2.
-func isToken(name string) bool {
-	for _, c := range []byte(name) {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
-		if !letter && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return name != ""
 }
 
 func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }

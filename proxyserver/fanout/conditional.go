@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -37,11 +38,13 @@ func (d *Dispatcher) PutIf(ctx context.Context, t Target, p Put) (*Answer, error
 // DeleteIf deletes on a condition, likewise. The end of the request's empty body is what nodes wait for. Those that know no
 // conditions would not wait, so the time is not where they look for it, and they refuse what has none.
 func (d *Dispatcher) DeleteIf(ctx context.Context, t Target, headers []http.Header) (*Answer, error) {
-	for _, h := range headers {
-		h[conditional.HeaderTime] = h[headerTimestamp]
-		delete(h, headerTimestamp)
+	timed := make([]http.Header, len(headers))
+	for i, h := range headers {
+		timed[i] = maps.Clone(h)
+		timed[i][conditional.HeaderTime] = h[headerTimestamp]
+		delete(timed[i], headerTimestamp)
 	}
-	return d.writeIf(ctx, t, http.MethodDelete, Put{Headers: headers, Body: http.NoBody, Length: 0})
+	return d.writeIf(ctx, t, http.MethodDelete, Put{Headers: timed, Body: http.NoBody, Length: 0})
 }
 
 func (d *Dispatcher) writeIf(ctx context.Context, t Target, method string, p Put) (*Answer, error) {

@@ -192,11 +192,19 @@ func TestDeleteIf(t *testing.T) {
 		for i, n := range f.nodes {
 			n.serve = promising("1600000000.00000", n.store([]int{204, 204, 412}[i], ""))
 		}
-		a, err := f.d.DeleteIf(t.Context(), f.target(), f.headers(3))
+		headers := f.headers(3)
+		for _, h := range headers {
+			h.Set("X-Timestamp", "1700000000.00000")
+		}
+		before := fmt.Sprint(headers)
+		a, err := f.d.DeleteIf(t.Context(), f.target(), headers)
 		if err != nil || a.Status != 204 {
 			t.Fatalf("got %+v, %v", a, err)
 		}
 		f.d.Wait()
+		if after := fmt.Sprint(headers); after != before {
+			t.Errorf("the caller's headers %s have become %s", before, after)
+		}
 		for i, n := range f.nodes {
 			if n.seen[0].Method != "DELETE" || len(n.bodies()) != 1 || n.bodies()[0] != "" {
 				t.Errorf("node %d got %s with %q", i, n.seen[0].Method, n.bodies())
