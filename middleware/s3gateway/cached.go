@@ -163,11 +163,7 @@ func (x *exchange) trusting() bool {
 func (x *exchange) askAbout(c upstream.Call, u *upstream.Upstream) (*http.Response, error) {
 	c.Method, c.Header = http.MethodHead, maps.Clone(c.Header)
 	delete(c.Header, "Range")
-	group := x.way.group
-	if x.way.byTag != nil {
-		group = x.way.byTag[tagOf(u.Name())]
-	}
-	resp, _, err := x.sendTo(group, c)
+	resp, _, err := x.ask(x.r.Context(), x.way.only(u), c)
 	return resp, err
 }
 

@@ -74,36 +74,6 @@ func (x *exchange) fault() error {
 	return s3err.IncompleteBody.With().Because(err)
 }
 
-// unanswered says what a client is told of a request that got no answer.
-func (x *exchange) unanswered(err error) error {
-	if fault := x.fault(); fault != nil {
-		x.abandonBody()
-		return fault
-	}
-	failed, ok := errors.AsType[*upstream.Error](err)
-	if !ok {
-		return err // refused before it was sent
-	}
-	x.asked = failed.Upstream
-	if failed.Started {
-		x.abandonBody()
-	}
-	e := s3err.ServiceUnavailable.Say("The store behind this endpoint cannot be reached. Please try again.")
-	switch failed.Kind {
-	case upstream.Canceled:
-		if failed.Started { // who has gone has not sent all
-			return s3err.IncompleteBody.With().Because(err)
-		}
-	case upstream.Credentials:
-		e = s3err.ServiceUnavailable.Say("This endpoint has no credentials for the store at the moment. Please try again.")
-	case upstream.Timeout:
-		e = s3err.ServiceUnavailable.Say("The store behind this endpoint did not answer in time. Please try again.").WithStatus(http.StatusGatewayTimeout)
-	case upstream.Broken:
-		e = s3err.InternalError.Say("The store behind this endpoint broke off. Please try again.").WithStatus(http.StatusBadGateway)
-	}
-	return e.Because(err)
-}
-
 // abandonBody ends the reading of the client's body, which the connection to the store may still be at: nobody can answer before it
 // ends. The connection cannot be used again.
 func (x *exchange) abandonBody() {

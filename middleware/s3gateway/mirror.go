@@ -48,14 +48,14 @@ func (x *exchange) readThrough() error {
 }
 
 func (x *exchange) readThroughWith(c upstream.Call) error {
-	resp, from, err := x.way.group.Primary().Do(x.r.Context(), c)
+	resp, from, err := x.ask(x.r.Context(), x.way.group.Primary(), c)
 	if err != nil {
 		return x.unanswered(err)
 	}
 	if resp.StatusCode != http.StatusNotFound {
 		return x.answer(resp, from)
 	}
-	old, store, err := x.way.group.Secondary().Do(x.r.Context(), c)
+	old, store, err := x.ask(x.r.Context(), x.way.group.Secondary(), c)
 	if err != nil {
 		resp.Body.Close()
 		return x.unanswered(err)
@@ -140,7 +140,7 @@ func (x *exchange) keeping(c upstream.Call, old *http.Response, body io.Reader) 
 // store sends a call of keeping. That the new store has one by now is as good.
 func (x *exchange) store(ctx context.Context, put upstream.Call, etag string) error {
 	defer x.forgetCopy(put)
-	resp, _, err := x.way.group.Primary().Do(ctx, put)
+	resp, from, err := x.ask(ctx, x.way.group.Primary(), put)
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (x *exchange) store(ctx context.Context, put upstream.Call, etag string) er
 	case resp.StatusCode == http.StatusPreconditionFailed || resp.StatusCode == http.StatusConflict:
 		return nil
 	case resp.StatusCode >= 300:
-		return storeError(resp)
+		return x.wrong(resp, from)
 	case isMD5(etag) && isMD5(resp.Header.Get("Etag")) && etag != resp.Header.Get("Etag"):
 		return errOther
 	}
@@ -197,22 +197,19 @@ func (x *exchange) bring(source *way, from gate.Source) error {
 	if from.Version != "" {
 		return nil // versions are those of the new store
 	}
-	c := upstream.Call{
-		Method: http.MethodHead, Bucket: source.route.Bucket(from.Bucket), Key: from.Key, Header: make(http.Header),
-		Token: x.caller.Token, Identity: x.caller.Identity.Name, ClientBucket: from.Bucket,
-	}
-	resp, _, err := source.group.Primary().Do(x.r.Context(), c)
+	c := x.own(http.MethodHead, source, from.Bucket, from.Key)
+	resp, _, err := x.ask(x.r.Context(), source.group.Primary(), c)
 	if err != nil {
-		return x.unanswered(err)
+		return err
 	}
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusNotFound {
 		return nil
 	}
 	c.Method = http.MethodGet
-	old, _, err := source.group.Secondary().Do(x.r.Context(), c)
+	old, _, err := x.ask(x.r.Context(), source.group.Secondary(), c)
 	if err != nil {
-		return x.unanswered(err)
+		return err
 	}
 	defer old.Body.Close()
 	if old.StatusCode != http.StatusOK {
@@ -262,7 +259,7 @@ func (x *exchange) deleteAllWith(c upstream.Call, document []byte) error {
 		if c.Body != nil {
 			c.Body = bytes.NewReader(document)
 		}
-		resp, err := stores[i].Send(x.r.Context(), c)
+		resp, _, err := x.ask(x.r.Context(), x.way.only(stores[i]), c)
 		if err != nil {
 			return x.unanswered(err)
 		}

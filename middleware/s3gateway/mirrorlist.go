@@ -70,7 +70,7 @@ func (x *exchange) listMerged() error {
 	}
 	merged := merging{most: most}
 	for _, store := range x.way.group.Upstreams() {
-		resp, err := store.Send(x.r.Context(), c)
+		resp, _, err := x.ask(x.r.Context(), x.way.only(store), c)
 		if err != nil {
 			return x.unanswered(err)
 		}
@@ -89,7 +89,7 @@ func (x *exchange) listMerged() error {
 // elsewhere says whether an old store has the bucket that the new one has not.
 func (x *exchange) elsewhere(c upstream.Call) bool {
 	c.Method, c.Query = http.MethodHead, ""
-	resp, _, err := x.way.group.Secondary().Do(x.r.Context(), c)
+	resp, _, err := x.ask(x.r.Context(), x.way.group.Secondary(), c)
 	if err != nil {
 		return false
 	}
