@@ -53,6 +53,9 @@ func (w *way) only(u *upstream.Upstream) *upstream.Group {
 	return w.byTag[tagOf(u.Name())]
 }
 
+// newest is the store of a mirror that has the last word.
+func (w *way) newest() *upstream.Upstream { return w.group.Upstreams()[0] }
+
 // silence says what a client is told of a store that has not answered.
 func silence(err error) error {
 	failed, ok := errors.AsType[*upstream.Error](err)

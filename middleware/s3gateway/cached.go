@@ -2,7 +2,6 @@ package s3gateway
 
 import (
 	"bytes"
-	"encoding/xml"
 	"io"
 	"maps"
 	"net/http"
@@ -274,11 +273,11 @@ func (x *exchange) forget() {
 	}
 	switch {
 	case x.reading.watched != nil:
-		keys, whole := deleted(x.reading.watched.Bytes())
-		for _, k := range keys {
-			x.forgetKey(k.Key, k.Version)
+		d, err := readDeletions(x.reading.watched.Bytes())
+		for _, o := range d.Objects {
+			x.forgetKey(o.Key, o.Version)
 		}
-		if !whole {
+		if err != nil {
 			x.cache.Distrust()
 		}
 	case x.caller.Form != nil:
@@ -338,18 +337,4 @@ func (b *bounded) Write(p []byte) (int, error) {
 	b.left -= n
 	b.b.Write(p[:n])
 	return len(p), nil
-}
-
-type deletedKey struct {
-	Key     string `xml:"Key"`
-	Version string `xml:"VersionId"`
-}
-
-// deleted returns what a document says is to be deleted, and whether that is likely to be all.
-func deleted(document []byte) ([]deletedKey, bool) {
-	var d struct {
-		Objects []deletedKey `xml:"Object"`
-	}
-	err := xml.Unmarshal(document, &d)
-	return d.Objects, err == nil && len(d.Objects) > 0
 }

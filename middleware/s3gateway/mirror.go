@@ -1,8 +1,6 @@
 package s3gateway
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -25,9 +23,9 @@ func (x *exchange) mirror() error {
 	case object && (method == http.MethodGet || method == http.MethodHead) && !x.query.Has("uploadId"):
 		return x.readThrough()
 	case object && method == http.MethodDelete && !x.query.Has("uploadId") && !x.query.Has("tagging"):
-		return x.deleteAll(nil)
+		return x.deleteAll()
 	case !object && method == http.MethodDelete && x.plain():
-		return x.deleteAll(nil)
+		return x.deleteAll()
 	case !object && x.caller.Operation.Deletes:
 		return x.deleteMany()
 	case !object && method == http.MethodHead:
@@ -217,56 +215,6 @@ func (x *exchange) bring(source *way, from gate.Source) error {
 	}
 	if err := x.store(x.r.Context(), x.keeping(c, old, old.Body), old.Header.Get("Etag")); err != nil {
 		return s3err.ServiceUnavailable.With().Because(err)
-	}
-	return nil
-}
-
-// longestDelete bounds the document that names what is to be deleted: AWS takes 1,000 keys.
-const longestDelete = 2 << 20
-
-// deleteMany deletes what a document names, everywhere.
-func (x *exchange) deleteMany() error {
-	c, err := x.call()
-	if err != nil {
-		return err
-	}
-	var document []byte
-	if c.Body != nil {
-		if document, err = io.ReadAll(io.LimitReader(c.Body, longestDelete+1)); err != nil {
-			return cmp.Or(x.fault(), err)
-		}
-	}
-	if len(document) > longestDelete {
-		return s3err.MalformedXML.With()
-	}
-	return x.deleteAllWith(c, document)
-}
-
-// deleteAll deletes something everywhere.
-func (x *exchange) deleteAll(document []byte) error {
-	c, err := x.call()
-	if err != nil {
-		return err
-	}
-	return x.deleteAllWith(c, document)
-}
-
-// deleteAllWith asks the old stores before the new one, so that what is gone there cannot come back when it is gone here. Whichever
-// fails, the client is told so, and tries again.
-func (x *exchange) deleteAllWith(c upstream.Call, document []byte) error {
-	stores := x.way.group.Upstreams()
-	for i := len(stores) - 1; i >= 0; i-- {
-		if c.Body != nil {
-			c.Body = bytes.NewReader(document)
-		}
-		resp, _, err := x.ask(x.r.Context(), x.way.only(stores[i]), c)
-		if err != nil {
-			return x.unanswered(err)
-		}
-		if i == 0 || resp.StatusCode >= 300 && resp.StatusCode != http.StatusNotFound && !x.ofOneStore(resp.StatusCode) {
-			return x.answer(resp, stores[i])
-		}
-		resp.Body.Close()
 	}
 	return nil
 }
