@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/apus-storage/apus/internal/s3err"
+	"github.com/apus-storage/apus/middleware/s3gateway/route"
 	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
 )
 
@@ -55,6 +56,9 @@ func (w *way) only(u *upstream.Upstream) *upstream.Group {
 
 // newest is the store of a mirror that has the last word.
 func (w *way) newest() *upstream.Upstream { return w.group.Upstreams()[0] }
+
+// mirrors says whether the way is a mirror.
+func (w *way) mirrors() bool { return w.route.Policy == route.Mirror }
 
 // silence says what a client is told of a store that has not answered.
 func silence(err error) error {

@@ -55,7 +55,7 @@ func (x *exchange) readCached() error {
 	for _, u := range x.way.group.Upstreams() {
 		x.reading.marks = append(x.reading.marks, x.cache.Mark(x.keyAt(u)))
 	}
-	if x.way.route.Policy == route.Mirror {
+	if x.way.mirrors() {
 		return x.readThroughWith(c)
 	}
 	resp, from, err := x.send(c)
@@ -77,7 +77,7 @@ func (x *exchange) keyAt(u *upstream.Upstream) readcache.Key {
 func (x *exchange) holder() *upstream.Upstream {
 	all := x.way.group.Upstreams()
 	switch {
-	case x.way.route.Policy == route.Mirror || len(all) == 1:
+	case x.way.mirrors() || len(all) == 1:
 		all = all[:1]
 	case x.way.route.Policy == route.RoundRobin:
 		for _, u := range all {
@@ -223,7 +223,7 @@ func (x *exchange) keepRead(resp *http.Response, from *upstream.Upstream) io.Rea
 		if u != from {
 			continue
 		}
-		if i > 0 && x.way.route.Policy == route.Mirror {
+		if i > 0 && x.way.mirrors() {
 			break // it is the new store that will have the last word
 		}
 		key := x.keyAt(u)
@@ -308,12 +308,9 @@ func (x *exchange) forgetAt(u *upstream.Upstream, k readcache.Key, version strin
 }
 
 // forgetCopy forgets what a mirror has stored at its new store.
-func (x *exchange) forgetCopy(put upstream.Call) {
-	if x.cache == nil {
-		return
-	}
-	for _, u := range x.way.group.Primary().Upstreams() {
-		x.forgetAt(u, readcache.Key{Bucket: put.Bucket, Object: put.Key}, "")
+func (x *exchange) forgetCopy(w *way, put upstream.Call) {
+	if x.cache != nil {
+		x.forgetAt(w.newest(), readcache.Key{Bucket: put.Bucket, Object: put.Key}, "")
 	}
 }
 

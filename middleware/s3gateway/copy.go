@@ -23,6 +23,11 @@ func (x *exchange) copy(from gate.Source) error {
 	if err := x.accepts(source); err != nil {
 		return err
 	}
+	if x.way.mirrors() && conditional(x.r.Header) && !x.query.Has("partNumber") {
+		if err := x.bringTarget(); err != nil {
+			return err
+		}
+	}
 	c, err := x.call()
 	if err != nil {
 		return err
@@ -30,8 +35,8 @@ func (x *exchange) copy(from gate.Source) error {
 	if !x.way.sameStores(source) {
 		return x.carry(c, source, from)
 	}
-	if source.route.Policy == route.Mirror {
-		if err := x.bring(source, from); err != nil {
+	if source.mirrors() && from.Version == "" { // versions are those of the new store
+		if err := x.bring(source, from.Bucket, from.Key); err != nil {
 			return err
 		}
 	}
@@ -91,7 +96,7 @@ func (x *exchange) carry(to upstream.Call, source *way, from gate.Source) error 
 	}
 	// What the source is compressed with is its own business.
 	get.Header.Set("Accept-Encoding", "identity")
-	resp, store, err := x.ask(x.r.Context(), source.group, get)
+	resp, store, err := x.either(source, get)
 	if err != nil {
 		return err
 	}

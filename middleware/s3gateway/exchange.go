@@ -93,7 +93,7 @@ func (x *exchange) serve() error {
 		return x.copy(*x.caller.Operation.Source)
 	case x.cacheable():
 		return x.readCached()
-	case x.way.route.Policy == route.Mirror:
+	case x.way.mirrors():
 		return x.mirror()
 	}
 	return x.forward()

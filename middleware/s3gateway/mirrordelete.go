@@ -18,19 +18,50 @@ import (
 	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
 )
 
-// deleteAll deletes something everywhere. It asks the old stores before the new one, so that what is gone there cannot come back when it is
-// gone here. Whichever fails, the client is told so, and tries again.
-func (x *exchange) deleteAll() error {
+// deleteObject deletes an object everywhere. A condition is for the new store to judge, which has the object then.
+func (x *exchange) deleteObject() error {
+	if conditional(x.r.Header) && !x.query.Has("versionId") {
+		if err := x.bringTarget(); err != nil {
+			return err
+		}
+	}
 	c, err := x.call()
 	if err != nil {
 		return err
 	}
+	release, err := x.copies.hold(x.r.Context(), []object{x.way.object(x.target.Bucket, x.target.Key)})
+	if err != nil {
+		return err
+	}
+	defer release()
+	return x.deleteAll(c)
+}
+
+// deleteBucket deletes a bucket everywhere.
+func (x *exchange) deleteBucket() error {
+	c, err := x.call()
+	if err != nil {
+		return err
+	}
+	return x.deleteAll(c)
+}
+
+// deleteAll asks the old stores before the new one, so that what is gone there cannot come back when it is gone here. Whichever
+// fails, the client is told so, and tries again.
+func (x *exchange) deleteAll(c upstream.Call) error {
+	old := c
+	old.Header = c.Header.Clone()
+	for name := range old.Header {
+		if isCondition(name) {
+			delete(old.Header, name)
+		}
+	}
 	for _, u := range slices.Backward(x.way.group.Upstreams()[1:]) {
-		resp, from, err := x.ask(x.r.Context(), x.way.only(u), c)
+		resp, from, err := x.ask(x.r.Context(), x.way.only(u), old)
 		if err != nil {
 			return x.unanswered(err)
 		}
-		if resp.StatusCode >= 300 && resp.StatusCode != http.StatusNotFound && !x.ofOneStore(resp.StatusCode) {
+		if resp.StatusCode >= 300 && resp.StatusCode != http.StatusNotFound && !ofOneStore(c, resp.StatusCode) {
 			return x.answer(resp, from)
 		}
 		resp.Body.Close()
@@ -59,6 +90,9 @@ type deletion struct {
 	Modified string `xml:"LastModifiedTime,omitempty"`
 	Size     string `xml:"Size,omitempty"`
 }
+
+// conditional says whether the object is to be deleted only if it is as the client thinks.
+func (d deletion) conditional() bool { return d.ETag != "" || d.Modified != "" || d.Size != "" }
 
 // readDeletions reads a document. What could be read before an error is returned too.
 func readDeletions(document []byte) (deletions, error) {
@@ -106,13 +140,27 @@ func (n notDeleted) matters() bool {
 // deleteMany deletes what a document names, everywhere. What an old store does not delete is not deleted at those after it: then it
 // stays as it is, and the client is told.
 func (x *exchange) deleteMany() error {
-	c, err := x.readDeletes()
+	c, want, err := x.readDeletes()
 	if err != nil {
 		return err
 	}
+	var held []object
+	for _, d := range want.Objects {
+		held = append(held, x.way.object(x.target.Bucket, d.Key))
+		if d.conditional() && d.Version == "" {
+			if err := x.bring(x.way, x.target.Bucket, d.Key); err != nil {
+				return err
+			}
+		}
+	}
+	release, err := x.copies.hold(x.r.Context(), held)
+	if err != nil {
+		return err
+	}
+	defer release()
 	var failed []notDeleted
 	for _, u := range slices.Backward(x.way.group.Upstreams()[1:]) {
-		resp, from, err := x.ask(x.r.Context(), x.way.only(u), c.without(failed))
+		resp, from, err := x.ask(x.r.Context(), x.way.only(u), c.without(failed, true))
 		if err != nil {
 			return x.unanswered(err)
 		}
@@ -133,7 +181,7 @@ func (x *exchange) deleteMany() error {
 			return x.writeDeleted(deletedMany{}, failed)
 		}
 	}
-	resp, from, err := x.ask(x.r.Context(), x.way.only(x.way.newest()), c.without(failed))
+	resp, from, err := x.ask(x.r.Context(), x.way.only(x.way.newest()), c.without(failed, false))
 	switch {
 	case err != nil:
 		return x.unanswered(err)
@@ -156,24 +204,24 @@ type deleting struct {
 }
 
 // readDeletes reads the document of the client.
-func (x *exchange) readDeletes() (deleting, error) {
+func (x *exchange) readDeletes() (deleting, deletions, error) {
 	c, err := x.call()
 	if err != nil {
-		return deleting{}, err
+		return deleting{}, deletions{}, err
 	}
 	d := deleting{call: c}
 	if c.Body != nil {
 		if d.document, err = io.ReadAll(io.LimitReader(c.Body, longestDelete+1)); err != nil {
-			return d, cmp.Or(x.fault(), err)
+			return d, d.want, cmp.Or(x.fault(), err)
 		}
 	}
 	if len(d.document) > longestDelete {
-		return d, s3err.MalformedXML.With()
+		return d, d.want, s3err.MalformedXML.With()
 	}
 	if d.want, err = readDeletions(d.document); err != nil {
-		return d, s3err.MalformedXML.With().Because(err)
+		return d, d.want, s3err.MalformedXML.With().Because(err)
 	}
-	return d, nil
+	return d, d.want, nil
 }
 
 // left are the objects that have not failed to be deleted.
@@ -187,11 +235,18 @@ func (d deleting) left(failed []notDeleted) []deletion {
 	return left
 }
 
-// without is the call that deletes what has not failed to be deleted. If that is all, it is what came.
-func (d deleting) without(failed []notDeleted) upstream.Call {
+// without is the call that deletes what has not failed to be deleted, for an old store without conditions. If that is all, it is what came.
+func (d deleting) without(failed []notDeleted, old bool) upstream.Call {
 	c, some := d.call, d.want
 	some.Objects = d.left(failed)
-	if len(some.Objects) == len(d.want.Objects) {
+	changed := len(some.Objects) < len(d.want.Objects)
+	for i, o := range some.Objects {
+		if old && o.conditional() {
+			some.Objects[i] = deletion{Key: o.Key, Version: o.Version}
+			changed = true
+		}
+	}
+	if !changed {
 		c.Body = bytes.NewReader(d.document)
 		return c
 	}
