@@ -296,7 +296,10 @@ func TestAMirrorsObjectsCanBeCopiedElsewhere(t *testing.T) {
 	g.want(200, "PUT", "/far/new", "", "x-amz-copy-source", "/photos/new")
 	far.has("/far/new", "new")
 	g.want("NoSuchKey", "PUT", "/far/none", "", "x-amz-copy-source", "/photos/none")
+	// What is no version of the new store's is not even the name of one at the old one.
+	old.meet(canned("GET", "versionId", 400, "<Error><Code>InvalidArgument</Code><Message>Which?</Message></Error>"))
 	g.want("NoSuchVersion", "PUT", "/far/none", "", "x-amz-copy-source", "/photos/new?versionId=1700000000.00000")
+	old.meet(nil)
 
 	// A store that does not take the gateway's key is no business of the client's, whether it is read or written.
 	refusal := "<Error><Code>InvalidAccessKeyId</Code><Message>Whose?</Message></Error>"
