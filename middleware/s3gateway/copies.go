@@ -10,6 +10,8 @@ import (
 type copies struct {
 	mu sync.Mutex // guards what follows, and what copyings say that it does
 	at map[object]*traffic
+	// tagless are the stores that take no tags.
+	tagless map[string]bool
 }
 
 // An object is one of a mirror, by its new store.
@@ -35,7 +37,7 @@ type copying struct {
 }
 
 func newCopies() *copies {
-	return &copies{at: make(map[object]*traffic)}
+	return &copies{at: make(map[object]*traffic), tagless: make(map[string]bool)}
 }
 
 // traffic is for who has the mutex.
@@ -155,4 +157,18 @@ func (j *copying) end() {
 	close(j.done)
 	delete(j.of.at[j.what].copyings, j)
 	j.of.tidy(j.what)
+}
+
+// setTagless notes that a store takes no tags of objects.
+func (c *copies) setTagless(store string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tagless[store] = true
+}
+
+// isTagless says whether a store has said that it takes no tags of objects.
+func (c *copies) isTagless(store string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tagless[store]
 }

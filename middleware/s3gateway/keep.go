@@ -2,11 +2,16 @@ package s3gateway
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
@@ -22,6 +27,7 @@ var (
 	errDeleted  = errors.New("it is being deleted")
 	errOther    = errors.New("the new store has other bytes")
 	errConflict = errors.New("the new store has something else to do with it")
+	errTags     = errors.New("the new store takes no tags")
 )
 
 // keeps says whether an answer is a whole object of an old store, which can be copied to the new one. With a key of the client's that it
@@ -40,7 +46,7 @@ type keeper struct {
 }
 
 // keep begins to store what the body of an answer has.
-func (x *exchange) keep(old *http.Response, job *copying) *keeper {
+func (x *exchange) keep(old *http.Response, from *upstream.Upstream, job *copying) *keeper {
 	k := &keeper{ReadCloser: old.Body, done: make(chan struct{})}
 	in, out := io.Pipe()
 	put := x.keeping(x.way, x.target.Bucket, x.target.Key, old, in)
@@ -58,7 +64,7 @@ func (x *exchange) keep(old *http.Response, job *copying) *keeper {
 		defer close(k.done)
 		defer job.end()
 		// A client that has all of it may go away. One that has not ends this by the body.
-		err := x.store(context.WithoutCancel(x.r.Context()), x.way, put, old)
+		err := x.store(context.WithoutCancel(x.r.Context()), x.way, put, old, from)
 		in.CloseWithError(errLeft) // whatever else comes is not wanted
 		if err != nil {
 			x.notKept(put, err)
@@ -83,34 +89,91 @@ func (x *exchange) keeping(w *way, bucket, key string, old *http.Response, body 
 	put := x.own(http.MethodPut, w, bucket, key)
 	put.Header = x.writeHeaders(put.Header, old.Header, false)
 	put.Header.Set("If-None-Match", "*")
+	if sum := md5Of(old.Header); sum != nil {
+		put.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum))
+	}
 	if put.Length = old.ContentLength; put.Length > 0 {
 		put.Body = body
 	}
 	return put
 }
 
-// isMD5 says whether an ETag is likely that of the bytes: not of parts.
-func isMD5(etag string) bool { return len(etag) == len(`""`)+32 }
+// md5Of returns the MD5 of an object's bytes, if its ETag is that: neither of one that was stored in parts nor of one that is encrypted with a
+// key that somebody has chosen.
+func md5Of(h http.Header) []byte {
+	if strings.HasPrefix(h.Get("X-Amz-Server-Side-Encryption"), "aws:kms") || h.Get("X-Amz-Server-Side-Encryption-Customer-Algorithm") != "" {
+		return nil
+	}
+	sum, err := hex.DecodeString(strings.Trim(h.Get("Etag"), `"`))
+	if err != nil || len(sum) != 16 {
+		return nil
+	}
+	return sum
+}
 
-// store sends a call of keeping. That the new store has one by now is as good.
-func (x *exchange) store(ctx context.Context, w *way, put upstream.Call, old *http.Response) error {
+// store sends a call of keeping, with the tags of the object. That the new store has one by now is as good.
+func (x *exchange) store(ctx context.Context, w *way, put upstream.Call, old *http.Response, from *upstream.Upstream) error {
 	defer x.forgetCopy(w, put)
+	tags, err := x.tags(ctx, w, put, old, from)
+	if err != nil {
+		return fmt.Errorf("read its tags: %w", err)
+	}
+	if tags != "" {
+		put.Header.Set("X-Amz-Tagging", tags)
+	}
 	resp, newest, err := x.ask(ctx, w.only(w.newest()), put)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	switch was, is := old.Header.Get("Etag"), resp.Header.Get("Etag"); {
+	switch was, is := md5Of(old.Header), md5Of(resp.Header); {
 	case resp.StatusCode == http.StatusPreconditionFailed:
 		return nil
 	case resp.StatusCode == http.StatusConflict:
 		return errConflict
+	case resp.StatusCode == http.StatusNotImplemented && tags != "":
+		x.copies.setTagless(newest.Name())
+		return errTags
+	case resp.StatusCode >= 300 && tags != "":
+		return fmt.Errorf("store it with its tags: %w", x.wrong(resp, newest))
 	case resp.StatusCode >= 300:
 		return x.wrong(resp, newest)
-	case isMD5(was) && isMD5(is) && was != is:
+	case was != nil && is != nil && string(was) != string(is):
 		return errOther
 	}
 	return nil
+}
+
+// tags are those of an object at an old store, as x-amz-tagging has them. A store that has said that it takes none gets none.
+func (x *exchange) tags(ctx context.Context, w *way, put upstream.Call, old *http.Response, from *upstream.Upstream) (string, error) {
+	if count := old.Header.Get("X-Amz-Tagging-Count"); count == "" || count == "0" {
+		return "", nil
+	}
+	if x.copies.isTagless(w.newest().Name()) {
+		x.ofCopy("an object of an old store is copied without its tags: the new one takes none", put)
+		return "", nil
+	}
+	get := put
+	get.Method, get.Query, get.Header, get.Body, get.Length = http.MethodGet, "tagging", make(http.Header), nil, 0
+	resp, from, err := x.ask(ctx, w.only(from), get)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return "", x.wrong(resp, from)
+	}
+	var document struct {
+		Tags []struct{ Key, Value string } `xml:"TagSet>Tag"`
+	}
+	if err := xml.NewDecoder(io.LimitReader(resp.Body, small)).Decode(&document); err != nil {
+		return "", err
+	}
+	var pairs []string
+	for _, t := range document.Tags {
+		pairs = append(pairs, strings.ReplaceAll(url.QueryEscape(t.Key)+"="+url.QueryEscape(t.Value), "+", "%20"))
+	}
+	return strings.Join(pairs, "&"), nil
 }
 
 // notKept tells the operator why an object was not copied, if that is anybody's fault.
@@ -120,8 +183,12 @@ func (x *exchange) notKept(put upstream.Call, err error) {
 			return
 		}
 	}
-	x.log.LogAttrs(x.r.Context(), slog.LevelWarn, "an object of an old store was not copied to the new one", slog.String("txn", x.state.TransID),
-		slog.String("bucket", put.Bucket), slog.String("key", put.Key), slog.Any("err", err))
+	x.ofCopy("an object of an old store was not copied to the new one", put, slog.Any("err", err))
+}
+
+func (x *exchange) ofCopy(message string, put upstream.Call, facts ...slog.Attr) {
+	facts = append([]slog.Attr{slog.String("txn", x.state.TransID), slog.String("bucket", put.Bucket), slog.String("key", put.Key)}, facts...)
+	x.log.LogAttrs(x.r.Context(), slog.LevelWarn, message, facts...)
 }
 
 func (k *keeper) Read(p []byte) (int, error) {
@@ -210,9 +277,9 @@ func (x *exchange) bringOnce(w *way, bucket, key string) (again bool, err error)
 	if !job.store(stop) {
 		return true, nil
 	}
-	err = x.store(x.r.Context(), w, x.keeping(w, bucket, key, old, old.Body), old)
+	err = x.store(x.r.Context(), w, x.keeping(w, bucket, key, old, old.Body), old, from)
 	switch {
-	case job.wasStopped() || errors.Is(err, errConflict):
+	case job.wasStopped() || errors.Is(err, errConflict) || errors.Is(err, errTags):
 		return true, nil
 	case err != nil:
 		return false, s3err.ServiceUnavailable.With().Because(err)

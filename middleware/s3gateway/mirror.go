@@ -83,7 +83,7 @@ func (x *exchange) readThroughWith(c upstream.Call) error {
 	if !x.keeps(resp, from) {
 		return x.answer(resp, from)
 	}
-	keep := x.keep(resp, job)
+	keep := x.keep(resp, from, job)
 	defer keep.end()
 	resp.Body = keep
 	return x.answer(resp, from)
