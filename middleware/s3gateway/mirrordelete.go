@@ -140,20 +140,11 @@ func (n notDeleted) matters() bool {
 // deleteMany deletes what a document names, everywhere. What an old store does not delete is not deleted at those after it: then it
 // stays as it is, and the client is told.
 func (x *exchange) deleteMany() error {
-	c, want, err := x.readDeletes()
+	c, err := x.readDeletes()
 	if err != nil {
 		return err
 	}
-	var held []object
-	for _, d := range want.Objects {
-		held = append(held, x.way.object(x.target.Bucket, d.Key))
-		if d.conditional() && d.Version == "" {
-			if err := x.bring(x.way, x.target.Bucket, d.Key); err != nil {
-				return err
-			}
-		}
-	}
-	release, err := x.copies.hold(x.r.Context(), held)
+	release, err := x.holdMany(c.want.Objects)
 	if err != nil {
 		return err
 	}
@@ -196,6 +187,20 @@ func (x *exchange) deleteMany() error {
 	return x.writeDeleted(said, failed)
 }
 
+// holdMany brings what conditions are about, and lets nothing be copied of what is to be deleted.
+func (x *exchange) holdMany(all []deletion) (release func(), err error) {
+	var held []object
+	for _, d := range all {
+		held = append(held, x.way.object(x.target.Bucket, d.Key))
+		if d.conditional() && d.Version == "" {
+			if err := x.bring(x.way, x.target.Bucket, d.Key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return x.copies.hold(x.r.Context(), held)
+}
+
 // A deleting is a request that deletes many, and its document as it came and as it was understood.
 type deleting struct {
 	call     upstream.Call
@@ -204,24 +209,24 @@ type deleting struct {
 }
 
 // readDeletes reads the document of the client.
-func (x *exchange) readDeletes() (deleting, deletions, error) {
+func (x *exchange) readDeletes() (deleting, error) {
 	c, err := x.call()
 	if err != nil {
-		return deleting{}, deletions{}, err
+		return deleting{}, err
 	}
 	d := deleting{call: c}
 	if c.Body != nil {
 		if d.document, err = io.ReadAll(io.LimitReader(c.Body, longestDelete+1)); err != nil {
-			return d, d.want, cmp.Or(x.fault(), err)
+			return d, cmp.Or(x.fault(), err)
 		}
 	}
 	if len(d.document) > longestDelete {
-		return d, d.want, s3err.MalformedXML.With()
+		return d, s3err.MalformedXML.With()
 	}
 	if d.want, err = readDeletions(d.document); err != nil {
-		return d, d.want, s3err.MalformedXML.With().Because(err)
+		return d, s3err.MalformedXML.With().Because(err)
 	}
-	return d, d.want, nil
+	return d, nil
 }
 
 // left are the objects that have not failed to be deleted.

@@ -249,6 +249,19 @@ func TestAMirrorJudgesConditionsByWhatIsThere(t *testing.T) {
 		"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"+part+"</ETag></Part></CompleteMultipartUpload>", "If-None-Match", "*")
 	g.want("PreconditionFailed", "PUT", "/photos/copy", "", "x-amz-copy-source", "/photos/x", "If-None-Match", "*")
 
+	// It is too large to be brought.
+	old.meet(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet {
+			return false
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(5<<30+1))
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	})
+	g.want("NotImplemented", "PUT", "/photos/huge", "mine", "If-None-Match", "*")
+	old.meet(nil)
+
 	// Nobody knows what is there.
 	old.want(200, "PUT", "/photos/unknown", "old")
 	old.meet(func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) })
