@@ -3,11 +3,14 @@ package s3gateway
 import (
 	"bytes"
 	"cmp"
+	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/apus-storage/apus/internal/awserr"
 	"github.com/apus-storage/apus/internal/s3err"
@@ -57,6 +60,20 @@ func (x *exchange) hashDocument(c *upstream.Call) error {
 	sum := sha256.Sum256(document)
 	c.Body, c.SHA256 = bytes.NewReader(document), hex.EncodeToString(sum[:])
 	return nil
+}
+
+// withDocument is a call with another document than the client's, and with that one's checksums.
+func withDocument(c upstream.Call, document []byte) upstream.Call {
+	c.Header = c.Header.Clone()
+	for name := range c.Header {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") || name == "X-Amz-Sdk-Checksum-Algorithm" {
+			delete(c.Header, name) // of the document as it was, and it was right
+		}
+	}
+	sum, hash := md5.Sum(document), sha256.Sum256(document)
+	c.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
+	c.Body, c.Length, c.SHA256, c.Checksum = bytes.NewReader(document), int64(len(document)), hex.EncodeToString(hash[:]), ""
+	return c
 }
 
 // fault is what was wrong with the body of the client, if anything was.

@@ -3,16 +3,11 @@ package s3gateway
 import (
 	"bytes"
 	"cmp"
-	"crypto/md5"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/xml"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
@@ -260,20 +255,6 @@ func (d deleting) without(failed []notDeleted, old bool) upstream.Call {
 		panic(err) // it was read just so
 	}
 	return withDocument(c, document)
-}
-
-// withDocument is a call with another document than the client's, and with that one's checksums.
-func withDocument(c upstream.Call, document []byte) upstream.Call {
-	c.Header = c.Header.Clone()
-	for name := range c.Header {
-		if strings.HasPrefix(name, "X-Amz-Checksum-") || name == "X-Amz-Sdk-Checksum-Algorithm" {
-			delete(c.Header, name) // of the document as it was, and it was right
-		}
-	}
-	sum, hash := md5.Sum(document), sha256.Sum256(document)
-	c.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
-	c.Body, c.Length, c.SHA256, c.Checksum = bytes.NewReader(document), int64(len(document)), hex.EncodeToString(hash[:]), ""
-	return c
 }
 
 // readDeleted reads a store's answer to its end, which comes when all is done.

@@ -201,6 +201,39 @@ func TestWhatIsDeletedWhileItIsCopiedStaysAway(t *testing.T) {
 	})
 }
 
+// TestWhatIsDeletedWhileItIsBrought has a write wait for the deletion, and find nothing then.
+func TestWhatIsDeletedWhileItIsBrought(t *testing.T) {
+	g, fresh, old := newMirror(t)
+	big := strings.Repeat("0123456789abcdef", 1<<16)
+	old.want(200, "PUT", "/photos/x", big)
+	old.meet(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet {
+			return false
+		}
+		old.meet(nil)
+		w.Header().Set("Content-Length", fmt.Sprint(len(big)))
+		io.WriteString(w, big[:len(big)/2])
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done() // it is broken off, not waited for
+		return true
+	})
+	reached := make(chan struct{})
+	fresh.meet(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut {
+			fresh.meet(nil)
+			close(reached)
+		}
+		return false
+	})
+	var all sync.WaitGroup
+	all.Go(func() { g.want(200, "PUT", "/photos/x", "mine", "If-None-Match", "*") })
+	<-reached
+	g.want(204, "DELETE", "/photos/x", "")
+	all.Wait()
+	g.has("/photos/x", "mine")
+	old.want(404, "HEAD", "/photos/x", "")
+}
+
 func TestAMirrorJudgesConditionsByWhatIsThere(t *testing.T) {
 	g, fresh, old := newMirror(t)
 	etag := func(body string) string {
