@@ -24,7 +24,7 @@ func (x *exchange) answer(resp *http.Response, from *upstream.Upstream) error {
 		x.location()
 		return nil
 	}
-	if err := x.refused(resp); err != nil {
+	if err := x.refused(resp, from); err != nil {
 		return err
 	}
 	x.head(resp, from)

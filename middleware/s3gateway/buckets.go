@@ -141,7 +141,7 @@ func (x *exchange) collect(group *upstream.Group, all map[string]string) (owner,
 		if token != "" {
 			c.Query = url.Values{"continuation-token": {token}}.Encode()
 		}
-		resp, from, err := group.Do(x.r.Context(), c)
+		resp, from, err := x.ask(x.r.Context(), group, c)
 		if err != nil {
 			return who, x.unanswered(err)
 		}

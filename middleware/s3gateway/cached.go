@@ -2,7 +2,6 @@ package s3gateway
 
 import (
 	"bytes"
-	"encoding/xml"
 	"io"
 	"maps"
 	"net/http"
@@ -56,7 +55,7 @@ func (x *exchange) readCached() error {
 	for _, u := range x.way.group.Upstreams() {
 		x.reading.marks = append(x.reading.marks, x.cache.Mark(x.keyAt(u)))
 	}
-	if x.way.route.Policy == route.Mirror {
+	if x.way.mirrors() {
 		return x.readThroughWith(c)
 	}
 	resp, from, err := x.send(c)
@@ -78,7 +77,7 @@ func (x *exchange) keyAt(u *upstream.Upstream) readcache.Key {
 func (x *exchange) holder() *upstream.Upstream {
 	all := x.way.group.Upstreams()
 	switch {
-	case x.way.route.Policy == route.Mirror || len(all) == 1:
+	case x.way.mirrors() || len(all) == 1:
 		all = all[:1]
 	case x.way.route.Policy == route.RoundRobin:
 		for _, u := range all {
@@ -163,11 +162,7 @@ func (x *exchange) trusting() bool {
 func (x *exchange) askAbout(c upstream.Call, u *upstream.Upstream) (*http.Response, error) {
 	c.Method, c.Header = http.MethodHead, maps.Clone(c.Header)
 	delete(c.Header, "Range")
-	group := x.way.group
-	if x.way.byTag != nil {
-		group = x.way.byTag[tagOf(u.Name())]
-	}
-	resp, _, err := x.sendTo(group, c)
+	resp, _, err := x.ask(x.r.Context(), x.way.only(u), c)
 	return resp, err
 }
 
@@ -228,7 +223,7 @@ func (x *exchange) keepRead(resp *http.Response, from *upstream.Upstream) io.Rea
 		if u != from {
 			continue
 		}
-		if i > 0 && x.way.route.Policy == route.Mirror {
+		if i > 0 && x.way.mirrors() {
 			break // it is the new store that will have the last word
 		}
 		key := x.keyAt(u)
@@ -278,11 +273,11 @@ func (x *exchange) forget() {
 	}
 	switch {
 	case x.reading.watched != nil:
-		keys, whole := deleted(x.reading.watched.Bytes())
-		for _, k := range keys {
-			x.forgetKey(k.Key, k.Version)
+		d, err := readDeletions(x.reading.watched.Bytes())
+		for _, o := range d.Objects {
+			x.forgetKey(o.Key, o.Version)
 		}
-		if !whole {
+		if err != nil {
 			x.cache.Distrust()
 		}
 	case x.caller.Form != nil:
@@ -313,12 +308,9 @@ func (x *exchange) forgetAt(u *upstream.Upstream, k readcache.Key, version strin
 }
 
 // forgetCopy forgets what a mirror has stored at its new store.
-func (x *exchange) forgetCopy(put upstream.Call) {
-	if x.cache == nil {
-		return
-	}
-	for _, u := range x.way.group.Primary().Upstreams() {
-		x.forgetAt(u, readcache.Key{Bucket: put.Bucket, Object: put.Key}, "")
+func (x *exchange) forgetCopy(w *way, put upstream.Call) {
+	if x.cache != nil {
+		x.forgetAt(w.newest(), readcache.Key{Bucket: put.Bucket, Object: put.Key}, "")
 	}
 }
 
@@ -342,18 +334,4 @@ func (b *bounded) Write(p []byte) (int, error) {
 	b.left -= n
 	b.b.Write(p[:n])
 	return len(p), nil
-}
-
-type deletedKey struct {
-	Key     string `xml:"Key"`
-	Version string `xml:"VersionId"`
-}
-
-// deleted returns what a document says is to be deleted, and whether that is likely to be all.
-func deleted(document []byte) ([]deletedKey, bool) {
-	var d struct {
-		Objects []deletedKey `xml:"Object"`
-	}
-	err := xml.Unmarshal(document, &d)
-	return d.Objects, err == nil && len(d.Objects) > 0
 }

@@ -3,11 +3,14 @@ package s3gateway
 import (
 	"bytes"
 	"cmp"
+	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/apus-storage/apus/internal/awserr"
 	"github.com/apus-storage/apus/internal/s3err"
@@ -59,6 +62,20 @@ func (x *exchange) hashDocument(c *upstream.Call) error {
 	return nil
 }
 
+// withDocument is a call with another document than the client's, and with that one's checksums.
+func withDocument(c upstream.Call, document []byte) upstream.Call {
+	c.Header = c.Header.Clone()
+	for name := range c.Header {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") || name == "X-Amz-Sdk-Checksum-Algorithm" {
+			delete(c.Header, name) // of the document as it was, and it was right
+		}
+	}
+	sum, hash := md5.Sum(document), sha256.Sum256(document)
+	c.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
+	c.Body, c.Length, c.SHA256, c.Checksum = bytes.NewReader(document), int64(len(document)), hex.EncodeToString(hash[:]), ""
+	return c
+}
+
 // fault is what was wrong with the body of the client, if anything was.
 func (x *exchange) fault() error {
 	err := x.payload.Err()
@@ -72,36 +89,6 @@ func (x *exchange) fault() error {
 		return err
 	}
 	return s3err.IncompleteBody.With().Because(err)
-}
-
-// unanswered says what a client is told of a request that got no answer.
-func (x *exchange) unanswered(err error) error {
-	if fault := x.fault(); fault != nil {
-		x.abandonBody()
-		return fault
-	}
-	failed, ok := errors.AsType[*upstream.Error](err)
-	if !ok {
-		return err // refused before it was sent
-	}
-	x.asked = failed.Upstream
-	if failed.Started {
-		x.abandonBody()
-	}
-	e := s3err.ServiceUnavailable.Say("The store behind this endpoint cannot be reached. Please try again.")
-	switch failed.Kind {
-	case upstream.Canceled:
-		if failed.Started { // who has gone has not sent all
-			return s3err.IncompleteBody.With().Because(err)
-		}
-	case upstream.Credentials:
-		e = s3err.ServiceUnavailable.Say("This endpoint has no credentials for the store at the moment. Please try again.")
-	case upstream.Timeout:
-		e = s3err.ServiceUnavailable.Say("The store behind this endpoint did not answer in time. Please try again.").WithStatus(http.StatusGatewayTimeout)
-	case upstream.Broken:
-		e = s3err.InternalError.Say("The store behind this endpoint broke off. Please try again.").WithStatus(http.StatusBadGateway)
-	}
-	return e.Because(err)
 }
 
 // abandonBody ends the reading of the client's body, which the connection to the store may still be at: nobody can answer before it

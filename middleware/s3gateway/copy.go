@@ -23,6 +23,11 @@ func (x *exchange) copy(from gate.Source) error {
 	if err := x.accepts(source); err != nil {
 		return err
 	}
+	if x.way.mirrors() && conditional(x.r.Header) && !x.query.Has("partNumber") {
+		if err := x.bringTarget(); err != nil {
+			return err
+		}
+	}
 	c, err := x.call()
 	if err != nil {
 		return err
@@ -30,8 +35,8 @@ func (x *exchange) copy(from gate.Source) error {
 	if !x.way.sameStores(source) {
 		return x.carry(c, source, from)
 	}
-	if source.route.Policy == route.Mirror {
-		if err := x.bring(source, from); err != nil {
+	if source.mirrors() && from.Version == "" { // versions are those of the new store
+		if err := x.bring(source, from.Bucket, from.Key); err != nil {
 			return err
 		}
 	}
@@ -80,10 +85,7 @@ func (x *exchange) carry(to upstream.Call, source *way, from gate.Source) error 
 	if x.r.Header.Get("X-Amz-Tagging-Directive") == "REPLACE" || x.r.Header.Get("X-Amz-Tagging") != "" {
 		return s3err.NotImplemented.Say("Tags cannot be given to a copy from another store.", "Header", "x-amz-tagging")
 	}
-	get := upstream.Call{
-		Method: http.MethodGet, Bucket: source.route.Bucket(from.Bucket), Key: from.Key, Header: make(http.Header),
-		Token: to.Token, Identity: to.Identity, ClientBucket: from.Bucket,
-	}
+	get := x.own(http.MethodGet, source, from.Bucket, from.Key)
 	if from.Version != "" {
 		get.Query = "versionId=" + url.QueryEscape(from.Version)
 	}
@@ -94,11 +96,14 @@ func (x *exchange) carry(to upstream.Call, source *way, from gate.Source) error 
 	}
 	// What the source is compressed with is its own business.
 	get.Header.Set("Accept-Encoding", "identity")
-	resp, store, err := source.group.Do(x.r.Context(), get)
+	resp, store, err := x.either(source, get)
 	if err != nil {
-		return x.unanswered(err)
+		return err
 	}
 	defer resp.Body.Close()
+	if err := x.refused(resp, store); err != nil {
+		return err
+	}
 	switch {
 	case resp.StatusCode == http.StatusNotModified || resp.StatusCode == http.StatusPreconditionFailed:
 		return s3err.PreconditionFailed.With("Condition", "x-amz-copy-source-If")
@@ -173,12 +178,12 @@ func (x *exchange) writeHeaders(client, source http.Header, part bool) http.Head
 func (x *exchange) put(c upstream.Call, source http.Header, part bool) ([]byte, http.Header, error) {
 	resp, store, err := x.send(c)
 	if err != nil {
-		return nil, nil, x.unanswered(err)
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	x.asked = store.Name()
 	if resp.StatusCode >= 300 {
-		return nil, nil, storeError(resp)
+		return nil, nil, x.wrong(resp, store)
 	}
 	result := copyResult{XMLName: xml.Name{Local: "CopyObjectResult"}, ETag: resp.Header.Get("Etag"), LastModified: x.clock.Now().UTC().Format(time.RFC3339)}
 	if part {

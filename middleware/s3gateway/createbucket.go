@@ -51,13 +51,5 @@ func (x *exchange) createBucket(c upstream.Call) (upstream.Call, error) {
 	if err != nil {
 		return c, s3err.InternalError.With().Because(err)
 	}
-	c.Body, c.Length, c.SHA256, c.Checksum = &changed, int64(changed.Len()), "", ""
-	c.Header = c.Header.Clone()
-	c.Header.Del("Content-Md5")
-	for name := range c.Header {
-		if strings.HasPrefix(name, "X-Amz-Checksum-") || name == "X-Amz-Sdk-Checksum-Algorithm" {
-			delete(c.Header, name) // of the document as it was, and it was right
-		}
-	}
-	return c, nil
+	return withDocument(c, changed.Bytes()), nil
 }

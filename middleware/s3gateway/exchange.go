@@ -93,7 +93,7 @@ func (x *exchange) serve() error {
 		return x.copy(*x.caller.Operation.Source)
 	case x.cacheable():
 		return x.readCached()
-	case x.way.route.Policy == route.Mirror:
+	case x.way.mirrors():
 		return x.mirror()
 	}
 	return x.forward()
@@ -177,7 +177,7 @@ func (x *exchange) preflight() error {
 			h[name] = values
 		}
 	}
-	resp, from, err := x.way.group.Do(x.r.Context(), upstream.Call{
+	resp, from, err := x.ask(x.r.Context(), x.way.group, upstream.Call{
 		Method: http.MethodOptions, Bucket: r.Bucket(x.target.Bucket), Key: x.target.Key, Header: h, Unsigned: true,
 	})
 	if err != nil {
@@ -216,30 +216,11 @@ func (x *exchange) forward() error {
 	return x.answer(resp, from)
 }
 
-// send sends a call to the store that its query names, or else to one of the way's, and once more to where that store says the
-// bucket is, if nothing of a body has been sent.
+// send sends a call to the store that its query names, or else to one of the way's.
 func (x *exchange) send(c upstream.Call) (*http.Response, *upstream.Upstream, error) {
 	group := x.way.group
 	if store, query := x.way.named(c.Query); store != nil {
 		group, c.Query = store, query
 	}
-	return x.sendTo(group, c)
-}
-
-// sendTo is send to the stores of a group.
-func (x *exchange) sendTo(group *upstream.Group, c upstream.Call) (*http.Response, *upstream.Upstream, error) {
-	resp, from, err := group.Do(x.r.Context(), c)
-	if err != nil || c.Body != nil {
-		return resp, from, err
-	}
-	place, ok := from.Redirection(resp, c)
-	if !ok {
-		return resp, from, nil
-	}
-	resp.Body.Close()
-	x.log.Info("a store says that a bucket is elsewhere; give the upstream that endpoint and region", "upstream", from.Name(), "bucket", c.Bucket,
-		"region", place.Region)
-	c.Place = &place
-	resp, err = from.Send(x.r.Context(), c)
-	return resp, from, err
+	return x.ask(x.r.Context(), group, c)
 }

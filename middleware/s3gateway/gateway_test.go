@@ -191,13 +191,19 @@ func startGateway(t *testing.T, text string, functions map[string]callable.Funct
 // settle waits until the gateway has no request any more.
 func (g *gateway) settle() {
 	g.t.Helper()
+	g.await(0)
+}
+
+// await waits until the gateway has so many requests under way.
+func (g *gateway) await(n int64) {
+	g.t.Helper()
 	for range 1000 {
-		if g.busy.Load() == 0 {
+		if g.busy.Load() == n {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	g.t.Fatal("the gateway does not come to rest")
+	g.t.Fatalf("the gateway has %d requests, and not %d", g.busy.Load(), n)
 }
 
 // An s3 is an end point, and who asks it.

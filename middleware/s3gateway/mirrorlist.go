@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/s3err"
-	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
 )
 
 // objects is ListBucketResult, of both versions.
@@ -69,32 +68,34 @@ func (x *exchange) listMerged() error {
 		most = n
 	}
 	merged := merging{most: most}
-	for _, store := range x.way.group.Upstreams() {
-		resp, err := store.Send(x.r.Context(), c)
+	var missing *http.Response // the new store's answer, if that has no such bucket
+	found := false
+	for i, u := range x.way.group.Upstreams() {
+		resp, store, err := x.ask(x.r.Context(), x.way.only(u), c)
 		if err != nil {
 			return x.unanswered(err)
 		}
-		if resp.StatusCode != http.StatusOK && (resp.StatusCode != http.StatusNotFound || store == x.way.group.Upstreams()[0] && !x.elsewhere(c)) {
+		switch {
+		case resp.StatusCode == http.StatusNotFound && i == 0:
+			missing = resp
+			defer missing.Body.Close()
+			continue
+		case resp.StatusCode == http.StatusNotFound:
+			resp.Body.Close()
+			continue
+		case resp.StatusCode != http.StatusOK:
 			return x.answer(resp, store)
 		}
 		if err := merged.add(resp, query.Get("encoding-type") == "url"); err != nil {
 			return err
 		}
-		x.asked = store.Name()
+		found, x.asked = true, store.Name()
+	}
+	if !found {
+		return x.answer(missing, x.way.newest())
 	}
 	x.write(http.StatusOK, merged.document(x.target.Bucket, x.query, v2))
 	return nil
-}
-
-// elsewhere says whether an old store has the bucket that the new one has not.
-func (x *exchange) elsewhere(c upstream.Call) bool {
-	c.Method, c.Query = http.MethodHead, ""
-	resp, _, err := x.way.group.Secondary().Do(x.r.Context(), c)
-	if err != nil {
-		return false
-	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
 }
 
 // resume returns the key after which a listing begins, and takes what says so out of the query.
@@ -125,12 +126,9 @@ type merging struct {
 	bound     string // up to where all of the listings say what there is
 }
 
-// add reads the listing of one more store; 404 is an empty one.
+// add reads the listing of one more store.
 func (m *merging) add(resp *http.Response, encoded bool) error {
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusNotFound {
-		return nil
-	}
 	var page objects
 	if err := xml.NewDecoder(io.LimitReader(resp.Body, longestListing)).Decode(&page); err != nil {
 		return s3err.InternalError.With().WithStatus(http.StatusBadGateway).Because(fmt.Errorf("read a store's listing: %w", err))

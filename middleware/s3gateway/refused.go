@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/apus-storage/apus/internal/s3err"
+	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
 )
 
 // ourFaults are errors of stores about the key, the clock or the signature of a request, which are the gateway's: the client's own
@@ -22,10 +23,10 @@ var ourFaults = []string{
 
 // refused says whether an answer is about how the gateway has asked, and what the client is told then. A redirection that could not
 // be followed is: the store's address is none that the client has a key for.
-func (x *exchange) refused(resp *http.Response) error {
+func (x *exchange) refused(resp *http.Response, from *upstream.Upstream) error {
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		x.complain("a store says that a bucket is elsewhere", slog.String("location", plainURL(resp.Header.Get("Location"))),
+		x.complain(from, "a store says that a bucket is elsewhere", slog.String("location", plainURL(resp.Header.Get("Location"))),
 			slog.String("region", resp.Header.Get("X-Amz-Bucket-Region")))
 		return s3err.InternalError.Say("The store behind this endpoint says that the bucket is elsewhere.").WithStatus(http.StatusBadGateway)
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
@@ -47,7 +48,7 @@ func (x *exchange) refused(resp *http.Response) error {
 	if _ = xml.Unmarshal(start, &said); !slices.Contains(ourFaults, said.Code) {
 		return nil
 	}
-	x.complain("a store does not take the gateway's key", slog.String("code", said.Code))
+	x.complain(from, "a store does not take the gateway's key", slog.String("code", said.Code))
 	return s3err.ServiceUnavailable.Say("The store behind this endpoint does not take the credentials that it has for it.")
 }
 
@@ -67,7 +68,7 @@ type body struct {
 }
 
 // complain tells the operator what only he can mend.
-func (x *exchange) complain(message string, facts ...slog.Attr) {
-	facts = append([]slog.Attr{slog.String("txn", x.state.TransID), slog.String("upstream", x.asked), slog.String("bucket", x.target.Bucket)}, facts...)
+func (x *exchange) complain(from *upstream.Upstream, message string, facts ...slog.Attr) {
+	facts = append([]slog.Attr{slog.String("txn", x.state.TransID), slog.String("upstream", from.Name()), slog.String("bucket", x.target.Bucket)}, facts...)
 	x.log.LogAttrs(x.r.Context(), slog.LevelError, message, facts...)
 }

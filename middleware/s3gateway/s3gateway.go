@@ -178,8 +178,9 @@ type filter struct {
 	ways     map[*route.Route]*way
 	stores   map[string]*upstream.Upstream
 	cache    *readcache.Cache // nil if there is none
-	alone    bool             // there is no app but the gateway's own
-	versions []string         // of the Swift API
+	copies   *copies
+	alone    bool     // there is no app but the gateway's own
+	versions []string // of the Swift API
 	clock    clock.Clock
 	log      *slog.Logger
 	counts   *counts
@@ -197,7 +198,7 @@ type way struct {
 func build(host middleware.Host, c Config, functions map[string]callable.Functions) (middleware.Instance, error) {
 	f := &filter{
 		config: c, domains: route.NewDomains(c.StorageDomain), clock: host.Clock, log: host.Log,
-		alone: host.Pipeline[len(host.Pipeline)-1] == App.Kind(), counts: newCounts(host.Metrics),
+		alone: host.Pipeline[len(host.Pipeline)-1] == App.Kind(), counts: newCounts(host.Metrics), copies: newCopies(),
 		versions: host.Cluster.Limits.ValidAPIVersions,
 	}
 	var closers []func() error
