@@ -229,7 +229,7 @@ func (x *exchange) send(c upstream.Call) (*http.Response, *upstream.Upstream, er
 // sendTo is send to the stores of a group.
 func (x *exchange) sendTo(group *upstream.Group, c upstream.Call) (*http.Response, *upstream.Upstream, error) {
 	resp, from, err := group.Do(x.r.Context(), c)
-	if err != nil || c.Body != nil {
+	if err != nil || c.Body != nil || c.Document != nil {
 		return resp, from, err
 	}
 	place, ok := from.Redirection(resp, c)

@@ -74,7 +74,7 @@ func TestForm(t *testing.T) {
 			if file != "file"+formTail || header.Get("Authorization") != "" || header.Get("Origin") != "https://page" || header.Get("X-Forwarded-For") != "" {
 				t.Fatalf("got %q, %v", file, header)
 			}
-			signed, err := sigv4.ParseForm(got.Field, sigv4.Rules{Region: u.Region()})
+			signed, err := sigv4.ParseForm(got.Field, sigv4.Rules{Region: u.config.Region})
 			if err != nil {
 				t.Fatal(err)
 			}
