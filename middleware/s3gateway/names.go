@@ -32,10 +32,10 @@ func tagOf(name string) string {
 }
 
 // wrapped are the parameters of a query that hold identifiers of a store.
-var wrapped = []string{"uploadId", "upload-id-marker", "continuation-token"}
+var wrapped = []string{"uploadId", "upload-id-marker", "version-id-marker", "continuation-token"}
 
 // wrappedElements are the elements of an answer that do.
-var wrappedElements = []string{"UploadId", "UploadIdMarker", "NextUploadIdMarker", "ContinuationToken", "NextContinuationToken"}
+var wrappedElements = []string{"UploadId", "UploadIdMarker", "NextUploadIdMarker", "VersionIdMarker", "NextVersionIdMarker", "ContinuationToken", "NextContinuationToken"}
 
 // named returns the tag of the store that a query's identifiers are of, and the query without it.
 func named(query string, known func(tag string) bool) (tag, plain string) {

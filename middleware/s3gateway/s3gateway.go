@@ -276,9 +276,7 @@ func (f *filter) newWay(r *route.Route) (*way, error) {
 	}
 	w.byTag = make(map[string]*upstream.Group)
 	for _, u := range stores {
-		if w.byTag[tagOf(u.Name())], err = upstream.NewGroup(upstream.Failover, []*upstream.Upstream{u}); err != nil {
-			return nil, err
-		}
+		w.byTag[tagOf(u.Name())] = upstream.Only(u)
 	}
 	return w, nil
 }

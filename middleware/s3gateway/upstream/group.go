@@ -57,8 +57,11 @@ func (g *Group) Policy() Policy { return g.policy }
 // Upstreams returns the members in the operator's order.
 func (g *Group) Upstreams() []*Upstream { return slices.Clone(g.all) }
 
+// Only is a group of one of the upstreams; of what is known there alone, such as where a list goes on.
+func Only(u *Upstream) *Group { return &Group{policy: Failover, all: []*Upstream{u}} }
+
 // Primary is the upstream that a mirror fills and that has the last word; as a group, with all that Do does.
-func (g *Group) Primary() *Group { return &Group{policy: Failover, all: g.all[:1]} }
+func (g *Group) Primary() *Group { return Only(g.all[0]) }
 
 // Secondary are the upstreams that a mirror is filled from, in their order.
 func (g *Group) Secondary() *Group { return &Group{policy: Failover, all: g.all[1:]} }
