@@ -2,7 +2,6 @@ package s3gateway
 
 import (
 	"bytes"
-	"encoding/xml"
 	"io"
 	"maps"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/ranges"
+	"github.com/apus-storage/apus/middleware/s3gateway/gate"
 	"github.com/apus-storage/apus/middleware/s3gateway/readcache"
 	"github.com/apus-storage/apus/middleware/s3gateway/route"
 	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
@@ -278,12 +278,12 @@ func (x *exchange) forget() {
 	}
 	switch {
 	case x.reading.watched != nil:
-		keys, whole := deleted(x.reading.watched.Bytes())
-		for _, k := range keys {
-			x.forgetKey(k.Key, k.Version)
+		all, err := gate.Deleted(x.reading.watched.Bytes())
+		for _, d := range all {
+			x.forgetKey(d.Key, d.Version)
 		}
-		if !whole {
-			x.cache.Distrust()
+		if err != nil {
+			x.cache.Distrust() // what it names, the store may find out
 		}
 	case x.caller.Form != nil:
 		x.forgetKey(x.caller.Form.Fields["key"], "")
@@ -342,18 +342,4 @@ func (b *bounded) Write(p []byte) (int, error) {
 	b.left -= n
 	b.b.Write(p[:n])
 	return len(p), nil
-}
-
-type deletedKey struct {
-	Key     string `xml:"Key"`
-	Version string `xml:"VersionId"`
-}
-
-// deleted returns what a document says is to be deleted, and whether that is likely to be all.
-func deleted(document []byte) ([]deletedKey, bool) {
-	var d struct {
-		Objects []deletedKey `xml:"Object"`
-	}
-	err := xml.Unmarshal(document, &d)
-	return d.Objects, err == nil && len(d.Objects) > 0
 }
