@@ -70,7 +70,7 @@ func TestBucketsAreMadeWhereStoresWantThem(t *testing.T) {
 			}
 			port := ":" + portOf(far.server.URL)
 			for bucket, theirs := range map[string]string{"photos": "127.0.0.1" + port + "/photos", "films": "films." + domain + port + "/"} {
-				byHost := &s3{t, "http://" + bucket + "." + domain + ":" + portOf(g.url), alice}
+				byHost := &s3{t, "http://" + bucket + "." + domain + ":" + portOf(g.url), alice, nil}
 				for path, client := range map[string]*s3{"/" + bucket: g.s3, "/": byHost} {
 					host, document = "", ""
 					client.want(c.want, "PUT", path, c.sent, headers...)
