@@ -63,7 +63,11 @@ func (n names) edit(at []string, text string) (string, bool) {
 		return "", false
 	}
 	last := at[len(at)-1]
-	if n.tag != "" && text != "" && slices.Contains(wrappedElements, last) {
+	if text == "" {
+		// A page of uploads that ends with a common prefix has no id, and the next one must come from the same store all the same.
+		return n.tag, n.tag != "" && last == "NextUploadIdMarker"
+	}
+	if n.tag != "" && slices.Contains(wrappedElements, last) {
 		return n.tag + text, true
 	}
 	if len(at) != 2 {

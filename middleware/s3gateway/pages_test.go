@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -104,6 +105,45 @@ func TestPagesOfBucketsStayAtOneStore(t *testing.T) {
 		first := g.want(200, "GET", "/?max-buckets=1", "").body
 		if got := names(g.want(200, "GET", "/?continuation-token="+between(first, "<ContinuationToken>", "<"), "").body, "Name"); !slices.Equal(got, []string{"second"}) {
 			t.Errorf("behind the first, the buckets are %q", got)
+		}
+	}
+}
+
+// TestPagesOfUploadsWithoutIds has stores whose pages of uploads end with a common prefix, and that say of no id where to go on.
+func TestPagesOfUploadsWithoutIds(t *testing.T) {
+	near, far := newStore(t), newStore(t)
+	for name, at := range map[string]*store{"near": near, "far": far} {
+		none := map[string]string{"near": "<NextUploadIdMarker/>", "far": "<NextUploadIdMarker a='b'></NextUploadIdMarker>"}[name]
+		at.meet(func(w http.ResponseWriter, r *http.Request) bool {
+			if !r.URL.Query().Has("uploads") {
+				return false
+			}
+			w.Header().Set("Content-Type", "application/xml")
+			page := "<NextKeyMarker>a/</NextKeyMarker>" + none + "<IsTruncated>true</IsTruncated><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>"
+			if r.URL.Query().Get("key-marker") != "" {
+				page = "<IsTruncated>false</IsTruncated><CommonPrefixes><Prefix>" + name + r.URL.Query().Get("upload-id-marker") + "/</Prefix></CommonPrefixes>"
+			}
+			io.WriteString(w, "<ListMultipartUploadsResult><KeyMarker/><UploadIdMarker></UploadIdMarker>"+page+"</ListMultipartUploadsResult>")
+			return true
+		})
+	}
+	g := newGateway(t, near.upstream("near"), far.upstream("far"), clients,
+		"[[filter.s3gateway.route]]\nbucket = 'photos'\nupstreams = ['near', 'far']\npolicy = 'round_robin'\n")
+	for range 2 {
+		first := g.want(200, "GET", "/photos?uploads&delimiter=/", "").body
+		marker := between(first, "<NextUploadIdMarker>", "<")
+		want := "near/"
+		if strings.Contains(first, "<NextUploadIdMarker a='b'>") {
+			marker, want = between(first, "<NextUploadIdMarker a='b'>", "<"), "far/"
+		}
+		if !strings.Contains(first, "<KeyMarker/><UploadIdMarker></UploadIdMarker>") {
+			t.Errorf("the rest has changed: %s", first)
+		}
+		for range 2 {
+			second := g.want(200, "GET", "/photos?uploads&delimiter=/&key-marker=a/&upload-id-marker="+marker, "").body
+			if got := names(second, "Prefix"); !slices.Equal(got, []string{want}) {
+				t.Errorf("behind %s, the prefixes are %q, want %q", first, got, want)
+			}
 		}
 	}
 }
