@@ -26,20 +26,10 @@ upstreams = ["at"]
 	g.want(200, "PUT", "/prod/secret", "the secret")
 	forged := func(method, path string, headers ...string) answer {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, g.url+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := 0; i+1 < len(headers); i += 2 {
-			r.Header.Set(headers[i], headers[i+1])
-		}
+		r := g.request(method, path, "", headers...)
 		g.sign(r)
 		r.Header.Set("Authorization", r.Header.Get("Authorization")[:len(r.Header.Get("Authorization"))-4]+"0000")
-		a, err := send(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a
+		return g.sent(r)
 	}
 	if a := forged("PUT", "/dev/x"); a.status != 200 {
 		t.Fatalf("the route does not forgive: %v", a)

@@ -147,12 +147,18 @@ const xmlHead = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 
 // write answers with a document of the gateway's own.
 func (x *exchange) write(status int, document []byte) {
-	h := x.w.Header()
+	x.status = status
+	x.forget()
+	writeDocument(x.w, x.r, status, document)
+}
+
+func writeDocument(w http.ResponseWriter, r *http.Request, status int, document []byte) {
+	h := w.Header()
 	h.Set("Content-Type", typeXML)
 	h.Set("Content-Length", strconv.Itoa(len(document)))
-	x.begin(status)
-	if x.r.Method != http.MethodHead {
-		x.w.Write(document) // the client may have gone
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(document) // the client may have gone
 	}
 }
 

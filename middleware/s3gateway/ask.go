@@ -21,7 +21,7 @@ func (x *exchange) ask(ctx context.Context, group *upstream.Group, c upstream.Ca
 	if err != nil {
 		return nil, from, silence(err)
 	}
-	if c.Body != nil {
+	if c.Body != nil || c.Document != nil {
 		return resp, from, nil
 	}
 	place, ok := from.Redirection(resp, c)

@@ -145,6 +145,7 @@ func (x *exchange) collect(group *upstream.Group, all map[string]string) (owner,
 		if err != nil {
 			return who, x.unanswered(err)
 		}
+		group = upstream.Only(from) // whose token the next page is asked with
 		x.asked = from.Name()
 		page, err := readListing(resp)
 		if errors.Is(err, s3err.AccessDenied) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/apus-storage/apus/internal/ranges"
+	"github.com/apus-storage/apus/middleware/s3gateway/gate"
 	"github.com/apus-storage/apus/middleware/s3gateway/readcache"
 	"github.com/apus-storage/apus/middleware/s3gateway/route"
 	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
@@ -273,12 +274,12 @@ func (x *exchange) forget() {
 	}
 	switch {
 	case x.reading.watched != nil:
-		d, err := readDeletions(x.reading.watched.Bytes())
-		for _, o := range d.Objects {
-			x.forgetKey(o.Key, o.Version)
+		all, err := gate.Deleted(x.reading.watched.Bytes())
+		for _, d := range all {
+			x.forgetKey(d.Key, d.Version)
 		}
 		if err != nil {
-			x.cache.Distrust()
+			x.cache.Distrust() // what it names, the store may find out
 		}
 	case x.caller.Form != nil:
 		x.forgetKey(x.caller.Form.Fields["key"], "")

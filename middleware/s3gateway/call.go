@@ -64,16 +64,22 @@ func (x *exchange) hashDocument(c *upstream.Call) error {
 
 // withDocument is a call with another document than the client's, and with that one's checksums.
 func withDocument(c upstream.Call, document []byte) upstream.Call {
-	c.Header = c.Header.Clone()
-	for name := range c.Header {
-		if strings.HasPrefix(name, "X-Amz-Checksum-") || name == "X-Amz-Sdk-Checksum-Algorithm" {
-			delete(c.Header, name) // of the document as it was, and it was right
-		}
-	}
+	c.Header = withoutSums(c.Header)
 	sum, hash := md5.Sum(document), sha256.Sum256(document)
 	c.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
 	c.Body, c.Length, c.SHA256, c.Checksum = bytes.NewReader(document), int64(len(document)), hex.EncodeToString(hash[:]), ""
 	return c
+}
+
+// withoutSums are headers without the checksums of the client's document, which were right, for another.
+func withoutSums(h http.Header) http.Header {
+	h = h.Clone()
+	for name := range h {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") || name == "X-Amz-Sdk-Checksum-Algorithm" || name == "Content-Md5" {
+			delete(h, name)
+		}
+	}
+	return h
 }
 
 // fault is what was wrong with the body of the client, if anything was.

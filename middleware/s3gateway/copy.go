@@ -2,11 +2,13 @@ package s3gateway
 
 import (
 	"encoding/xml"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/apus-storage/apus/internal/ranges"
 	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/middleware/s3gateway/gate"
 	"github.com/apus-storage/apus/middleware/s3gateway/route"
@@ -82,8 +84,10 @@ var copied = []string{"Content-Type", "Cache-Control", "Content-Disposition", "C
 
 // carry reads an object from one store and writes it to another.
 func (x *exchange) carry(to upstream.Call, source *way, from gate.Source) error {
-	if x.r.Header.Get("X-Amz-Tagging-Directive") == "REPLACE" || x.r.Header.Get("X-Amz-Tagging") != "" {
-		return s3err.NotImplemented.Say("Tags cannot be given to a copy from another store.", "Header", "x-amz-tagging")
+	part := x.query.Has("partNumber")
+	wanted, err := x.carried(part)
+	if err != nil {
+		return err
 	}
 	get := x.own(http.MethodGet, source, from.Bucket, from.Key)
 	if from.Version != "" {
@@ -104,17 +108,20 @@ func (x *exchange) carry(to upstream.Call, source *way, from gate.Source) error 
 	if err := x.refused(resp, store); err != nil {
 		return err
 	}
-	switch {
-	case resp.StatusCode == http.StatusNotModified || resp.StatusCode == http.StatusPreconditionFailed:
-		return s3err.PreconditionFailed.With("Condition", "x-amz-copy-source-If")
-	case resp.StatusCode >= 300:
-		return sourceError(resp.StatusCode, from)
-	case resp.ContentLength < 0:
-		return s3err.InternalError.With().WithStatus(http.StatusBadGateway)
+	if err := sourceFault(resp, wanted, from); err != nil {
+		return err
 	}
-	part := x.query.Has("partNumber")
 	put := to
 	put.Header = x.writeHeaders(to.Header, resp.Header, part)
+	if !part && !x.replaces("Tagging") {
+		tags, err := x.tagsOf(source, store, get)
+		if err != nil {
+			return err
+		}
+		if tags != "" {
+			put.Header.Set("X-Amz-Tagging", tags)
+		}
+	}
 	put.Length, put.SHA256, put.Checksum = resp.ContentLength, "", ""
 	put.Body = resp.Body
 	if put.Length == 0 {
@@ -122,6 +129,74 @@ func (x *exchange) carry(to upstream.Call, source *way, from gate.Source) error 
 	}
 	x.state.Log.AddInfo("s3gateway:source=" + store.Name())
 	return x.patiently(func() ([]byte, http.Header, error) { return x.put(put, resp.Header, part) })
+}
+
+// carried checks what the request says of how to copy, and returns the range of the source that it wants, nil for all of it.
+func (x *exchange) carried(part bool) (*ranges.Range, error) {
+	for name := range x.query {
+		if folded := strings.ToLower(name); strings.HasPrefix(folded, "x-amz-") && folded != "x-amz-user-agent" {
+			return nil, s3err.NotImplemented.Say("A copy from another store takes this as a header.", "Parameter", name)
+		}
+	}
+	for _, of := range []string{"Metadata", "Tagging"} {
+		name := "X-Amz-" + of + "-Directive"
+		if v := x.r.Header.Get(name); v != "" && !strings.EqualFold(v, "COPY") && !strings.EqualFold(v, "REPLACE") {
+			return nil, s3err.InvalidArgument.Say("Unknown directive.", "ArgumentName", strings.ToLower(name), "ArgumentValue", v)
+		}
+	}
+	lines, given := x.r.Header["X-Amz-Copy-Source-Range"]
+	if !given {
+		return nil, nil
+	}
+	line := strings.Join(lines, ", ")
+	bad := func(why string) error {
+		return s3err.InvalidArgument.Say(why, "ArgumentName", "x-amz-copy-source-range", "ArgumentValue", line)
+	}
+	if !part {
+		return nil, bad("Illegal copy header")
+	}
+	set, ok := ranges.Parse(line)
+	if !ok || len(set) != 1 || set[0].First == ranges.None || set[0].Last == ranges.None || set.String() != line {
+		return nil, bad("The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are " +
+			"the zero-based offsets of the first and last bytes to copy")
+	}
+	return &ranges.Range{Start: set[0].First, End: set[0].Last + 1}, nil
+}
+
+// replaces says whether the request gives the copy new metadata or tags, in place of the source's.
+func (x *exchange) replaces(what string) bool {
+	return strings.EqualFold(x.r.Header.Get("X-Amz-"+what+"-Directive"), "REPLACE")
+}
+
+// sourceFault is why the answer about a source is not what is to be copied, nil if it is: all of the object, or just the range.
+func sourceFault(resp *http.Response, wanted *ranges.Range, from gate.Source) error {
+	odd := func(why string) error {
+		return s3err.InternalError.With().WithStatus(http.StatusBadGateway).Because(errors.New("read a copy's source: " + why))
+	}
+	switch status := resp.StatusCode; {
+	case status == http.StatusNotModified || status == http.StatusPreconditionFailed:
+		return s3err.PreconditionFailed.With("Condition", "x-amz-copy-source-If")
+	case status >= http.StatusMultipleChoices:
+		return sourceError(status, from)
+	case resp.ContentLength < 0:
+		return odd("its length is not known")
+	case wanted == nil && status == http.StatusOK:
+		return nil
+	case wanted != nil && status == http.StatusOK && resp.ContentLength < wanted.End:
+		return s3err.InvalidRange.With() // such as of an empty object
+	case wanted == nil || status != http.StatusPartialContent:
+		return odd("the store answers " + resp.Status)
+	}
+	got, size, err := ranges.ParseContentRange(resp.Header.Get("Content-Range"))
+	switch {
+	case err != nil:
+		return odd(err.Error())
+	case size != ranges.None && size < wanted.End:
+		return s3err.InvalidRange.With()
+	case got != *wanted || resp.ContentLength != wanted.Len():
+		return odd("the store gives another range")
+	}
+	return nil
 }
 
 // sourceError is what a client is told of a source that cannot be read.
@@ -150,6 +225,9 @@ func (x *exchange) writeHeaders(client, source http.Header, part bool) http.Head
 		}
 	}
 	replace := strings.EqualFold(h.Get("X-Amz-Metadata-Directive"), "REPLACE")
+	if part || !strings.EqualFold(h.Get("X-Amz-Tagging-Directive"), "REPLACE") {
+		delete(h, "X-Amz-Tagging")
+	}
 	for _, name := range []string{"X-Amz-Metadata-Directive", "X-Amz-Tagging-Directive", "Content-Md5"} {
 		delete(h, name)
 	}

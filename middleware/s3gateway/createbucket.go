@@ -1,7 +1,6 @@
 package s3gateway
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/xml"
 	"io"
@@ -17,39 +16,76 @@ func (x *exchange) createsBucket() bool {
 	return x.r.Method == http.MethodPut && x.target.Key == "" && x.plain()
 }
 
-// createBucket changes the region that the client asks for, which is the gateway's, into the store's. What else the document
-// says stays.
+// createBucket makes a document of the client's, which names the gateway's region or none, the one that the store wants which gets it.
 func (x *exchange) createBucket(c upstream.Call) (upstream.Call, error) {
-	if c.Body == nil {
-		return c, nil
+	var document []byte
+	if c.Body != nil {
+		var err error
+		document, err = io.ReadAll(io.LimitReader(c.Body, small+1))
+		switch {
+		case err != nil:
+			return c, cmp.Or(x.fault(), err)
+		case len(document) > small:
+			return c, s3err.MalformedXML.With()
+		}
 	}
-	document, err := io.ReadAll(io.LimitReader(c.Body, small+1))
-	switch {
-	case err != nil:
-		return c, cmp.Or(x.fault(), err)
-	case len(document) > small:
-		return c, s3err.MalformedXML.With()
+	rest, err := x.withoutRegion(document)
+	if err != nil {
+		return c, err
+	}
+	c.Body, c.Length, c.SHA256, c.Checksum = nil, 0, "", ""
+	c.Document = func(store *upstream.Upstream) []byte { return located(store.LocationConstraint(), rest) }
+	c.Header = withoutSums(c.Header)
+	return c, nil
+}
+
+// withoutRegion returns what a document says of a bucket beside its region, which must be the gateway's.
+func (x *exchange) withoutRegion(document []byte) (string, error) {
+	if len(document) == 0 {
+		return "", nil
 	}
 	var asked struct {
-		LocationConstraint string `xml:"LocationConstraint"`
+		XMLName  xml.Name `xml:"CreateBucketConfiguration"`
+		Elements []struct {
+			XMLName    xml.Name
+			Attributes []xml.Attr `xml:",any,attr"`
+			Text       string     `xml:",chardata"`
+			All        string     `xml:",innerxml"`
+		} `xml:",any"`
 	}
 	if err := xml.Unmarshal(document, &asked); err != nil {
-		return c, s3err.MalformedXML.With().Because(err)
+		return "", s3err.MalformedXML.With().Because(err)
 	}
-	region := strings.TrimSpace(asked.LocationConstraint)
-	if region != "" && region != x.config.Region {
-		return c, s3err.InvalidLocationConstraint.With("LocationConstraint", region)
+	var rest strings.Builder
+	located := false
+	for _, e := range asked.Elements {
+		text := strings.TrimSpace(e.Text)
+		switch {
+		case e.XMLName.Local != "LocationConstraint":
+			e.Attributes, e.Text = nil, "" // what it declares counts within it alone, and the text is in All
+			written, err := xml.Marshal(e)
+			if err != nil {
+				return "", s3err.MalformedXML.With().Because(err)
+			}
+			rest.Write(written)
+		case located:
+			return "", s3err.MalformedXML.With()
+		case text != "" && text != x.config.Region:
+			return "", s3err.InvalidLocationConstraint.With("LocationConstraint", text)
+		default:
+			located = true
+		}
 	}
-	theirs := x.way.group.Upstreams()[0].Region()
-	if theirs == "us-east-1" { // which AWS calls nothing
-		theirs = ""
+	return rest.String(), nil
+}
+
+// located is the document for a bucket in a region; a document that would say nothing is none.
+func located(region, rest string) []byte {
+	if region == "" && rest == "" {
+		return nil
 	}
-	var changed bytes.Buffer
-	err = rewrite(&changed, bytes.NewReader(document), func(at []string, text string) (string, bool) {
-		return theirs, len(at) == 2 && at[1] == "LocationConstraint" && strings.TrimSpace(text) == region && region != ""
-	})
-	if err != nil {
-		return c, s3err.InternalError.With().Because(err)
+	if region != "" {
+		region = "<LocationConstraint>" + escape(region) + "</LocationConstraint>"
 	}
-	return withDocument(c, changed.Bytes()), nil
+	return []byte(xmlHead + `<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">` + region + rest + "</CreateBucketConfiguration>")
 }

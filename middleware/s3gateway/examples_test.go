@@ -176,7 +176,7 @@ func TestExampleProxy(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	remote, local := &s3{t, server.URL, alice}, &s3{t, server.URL, storeKey}
+	remote, local := &s3{t, server.URL, alice, nil}, &s3{t, server.URL, storeKey, nil}
 	remote.want(200, "PUT", "/photos-1", "")
 	remote.want(200, "PUT", "/photos-1/a", "far")
 	ceph.has("/photos-1/a", "far")

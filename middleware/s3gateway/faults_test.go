@@ -237,12 +237,8 @@ func TestNoReadIsLostWhenAStoreDies(t *testing.T) {
 			if lost.Load() > 0 {
 				t.Errorf("%d reads were lost", lost.Load())
 			}
-			r, err := http.NewRequestWithContext(t.Context(), "GET", g.url+"/healthz", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if a, err := send(r); err != nil || a.body != `{"status":"ok"}` {
-				t.Errorf("one store is left, and health is %v, %v", a, err)
+			if a := g.sent(g.request("GET", "/healthz", "")); a.body != `{"status":"ok"}` {
+				t.Errorf("one store is left, and health is %v", a)
 			}
 		})
 	}
@@ -305,15 +301,7 @@ func TestHealth(t *testing.T) {
 	g := newGateway(t, "[filter.s3gateway.upstream.one]\nendpoint = '"+s.URL+"'\naccess_key = 'k'\nsecret = 's'\nhealth_interval = 0.02\n", clients,
 		"[[filter.s3gateway.route]]\nbucket = '*'\nupstreams = ['one']\n")
 	health := func() answer {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", g.url+"/healthz", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, err := send(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a
+		return g.sent(g.request("GET", "/healthz", ""))
 	}
 	wait := func(status int, body string) {
 		t.Helper()

@@ -106,17 +106,15 @@ func (s *s3) post(bucket string, p page) answer {
 	w.Close()
 	length := body.Len()
 	body.Truncate(length - p.cut)
-	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url+"/"+bucket, body)
-	if err != nil {
-		s.t.Fatal(err)
+	return s.sent(s.request(http.MethodPost, s.pathOf(bucket), body.String(), "Content-Type", w.FormDataContentType(), "User-Agent", "a browser"))
+}
+
+// pathOf is where a bucket is: its host, if it is that of the URL, or a path.
+func (s *s3) pathOf(bucket string) string {
+	if strings.Contains(s.url, "//"+bucket+".") {
+		return "/"
 	}
-	r.Header.Set("Content-Type", w.FormDataContentType())
-	r.Header.Set("User-Agent", "a browser")
-	a, err := send(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return a
+	return "/" + bucket
 }
 
 // posts sends a form and compares what it comes to.

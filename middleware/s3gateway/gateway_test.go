@@ -210,10 +210,11 @@ func (g *gateway) await(n int64) {
 type s3 struct {
 	t        *testing.T
 	url, key string
+	over     http.RoundTripper // nil for plain HTTP
 }
 
 // as asks as somebody else.
-func (s *s3) as(key string) *s3 { return &s3{s.t, s.url, key} }
+func (s *s3) as(key string) *s3 { return &s3{s.t, s.url, key, s.over} }
 
 // An answer is an S3 answer, with the code of an error.
 type answer struct {
@@ -221,6 +222,7 @@ type answer struct {
 	code   string
 	header http.Header
 	body   string
+	proto  string
 }
 
 func (a answer) String() string { return fmt.Sprintf("%d %v %s", a.status, a.header, a.body) }
@@ -230,20 +232,33 @@ var errorCode = regexp.MustCompile(`<Error><Code>(\w+)</Code>`)
 // do sends a signed request. Headers are pairs.
 func (s *s3) do(method, path, body string, headers ...string) answer {
 	s.t.Helper()
+	r := s.request(method, path, body, headers...)
+	payload := sigv4.UnsignedPayload
+	if r.Header["Sha256"] != nil { // of something else
+		payload = sigv4.EmptyPayload
+		r.Header.Del("Sha256")
+	}
+	s.signAs(r, payload)
+	return s.sent(r)
+}
+
+// request makes a request without a signature. Headers are pairs.
+func (s *s3) request(method, path, body string, headers ...string) *http.Request {
+	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	payload := sigv4.UnsignedPayload
 	for i := 0; i+1 < len(headers); i += 2 {
-		if headers[i] == "sha256" { // of something else
-			payload = sigv4.EmptyPayload
-			continue
-		}
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	s.signAs(r, payload)
-	a, err := send(r)
+	return r
+}
+
+// sent sends a request as it is.
+func (s *s3) sent(r *http.Request) answer {
+	s.t.Helper()
+	a, err := sendOver(s.over, r)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -281,16 +296,19 @@ func (s *s3) has(path, body string) {
 }
 
 // send sends a request over a connection of its own.
-func send(r *http.Request) (answer, error) {
+func send(r *http.Request) (answer, error) { return sendOver(nil, r) }
+
+// sendOver is send by way of a transport.
+func sendOver(over http.RoundTripper, r *http.Request) (answer, error) {
 	r.Close = true
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Transport: over, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(r)
 	if err != nil {
 		return answer{}, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	a := answer{resp.StatusCode, "", resp.Header, string(b)}
+	a := answer{resp.StatusCode, "", resp.Header, string(b), resp.Proto}
 	if m := errorCode.FindStringSubmatch(a.body); m != nil {
 		a.code = m[1]
 	}

@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/apus-storage/apus/internal/s3err"
@@ -163,17 +161,7 @@ func (x *exchange) tags(ctx context.Context, w *way, put upstream.Call, old *htt
 	if resp.StatusCode != http.StatusOK {
 		return "", x.wrong(resp, from)
 	}
-	var document struct {
-		Tags []struct{ Key, Value string } `xml:"TagSet>Tag"`
-	}
-	if err := xml.NewDecoder(io.LimitReader(resp.Body, small)).Decode(&document); err != nil {
-		return "", err
-	}
-	var pairs []string
-	for _, t := range document.Tags {
-		pairs = append(pairs, strings.ReplaceAll(url.QueryEscape(t.Key)+"="+url.QueryEscape(t.Value), "+", "%20"))
-	}
-	return strings.Join(pairs, "&"), nil
+	return readTags(resp.Body)
 }
 
 // notKept tells the operator why an object was not copied, if that is anybody's fault.

@@ -32,10 +32,10 @@ func tagOf(name string) string {
 }
 
 // wrapped are the parameters of a query that hold identifiers of a store.
-var wrapped = []string{"uploadId", "upload-id-marker", "continuation-token"}
+var wrapped = []string{"uploadId", "upload-id-marker", "version-id-marker", "continuation-token"}
 
 // wrappedElements are the elements of an answer that do.
-var wrappedElements = []string{"UploadId", "UploadIdMarker", "NextUploadIdMarker", "ContinuationToken", "NextContinuationToken"}
+var wrappedElements = []string{"UploadId", "UploadIdMarker", "NextUploadIdMarker", "VersionIdMarker", "NextVersionIdMarker", "ContinuationToken", "NextContinuationToken"}
 
 // named returns the tag of the store that a query's identifiers are of, and the query without it.
 func named(query string, known func(tag string) bool) (tag, plain string) {
@@ -63,7 +63,11 @@ func (n names) edit(at []string, text string) (string, bool) {
 		return "", false
 	}
 	last := at[len(at)-1]
-	if n.tag != "" && text != "" && slices.Contains(wrappedElements, last) {
+	if text == "" {
+		// A page of uploads that ends with a common prefix has no id, and the next one must come from the same store all the same.
+		return n.tag, n.tag != "" && last == "NextUploadIdMarker"
+	}
+	if n.tag != "" && slices.Contains(wrappedElements, last) {
 		return n.tag + text, true
 	}
 	if len(at) != 2 {

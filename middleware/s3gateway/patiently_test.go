@@ -15,6 +15,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/request"
+	"github.com/apus-storage/apus/middleware/s3gateway/route"
 	"github.com/apus-storage/apus/middleware/s3gateway/upstream"
 )
 
@@ -52,16 +53,13 @@ func TestACopyThatFailsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := slowToBreak(t, 2*patience+time.Second)
 		defer u.Close()
-		group, err := upstream.NewGroup(upstream.Failover, []*upstream.Upstream{u})
-		if err != nil {
-			t.Fatal(err)
-		}
+		group := upstream.NewGroup(route.Failover, []*upstream.Upstream{u})
 		w, state := httptest.NewRecorder(), &request.State{TransID: "tx"}
 		x := &exchange{
 			filter: &filter{log: slog.New(slog.DiscardHandler)}, w: w, state: state, way: &way{group: group},
 			r: request.With(httptest.NewRequest("PUT", "/photos/copy", nil), state),
 		}
-		err = x.patiently(func() ([]byte, http.Header, error) {
+		err := x.patiently(func() ([]byte, http.Header, error) {
 			return x.put(upstream.Call{Method: "PUT", Bucket: "photos", Key: "copy", Body: strings.NewReader("bytes"), Length: 5}, nil, false)
 		})
 		if err != nil {

@@ -140,12 +140,8 @@ func TestBucketsAreListedWithoutARouteForAll(t *testing.T) {
 		t.Errorf("the buckets are %q", got)
 	}
 	g.as(storeKey).want("InvalidAccessKeyId", "GET", "/", "")
-	r, err := http.NewRequestWithContext(t.Context(), "GET", g.url+"/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a, err := send(r); err != nil || a.status != 403 {
-		t.Errorf("without a signature: %v, %v", a, err)
+	if a := g.sent(g.request("GET", "/", "")); a.status != 403 {
+		t.Errorf("without a signature: %v", a)
 	}
 }
 
@@ -268,12 +264,8 @@ func TestWhatIsNotForTheGatewayGoesOn(t *testing.T) {
 	far := newStore(t)
 	g := newGateway(t, far.upstream("far"), clients, "[[filter.s3gateway.route]]\nbucket = 'photos'\nupstreams = ['far']\n")
 	g.want("NoSuchBucket", "GET", "/other/x", "")
-	r, err := http.NewRequestWithContext(t.Context(), "GET", g.url+"/photos/x", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a, err := send(r); err != nil || a.status != 403 || a.code != "AccessDenied" {
-		t.Errorf("without a signature: %v, %v", a, err)
+	if a := g.sent(g.request("GET", "/photos/x", "")); a.status != 403 || a.code != "AccessDenied" {
+		t.Errorf("without a signature: %v", a)
 	}
 	g.as(bob).want("AccessDenied", "PUT", "/photos/x", "no")
 	if got := far.requests(); len(got) > 0 {
@@ -288,30 +280,17 @@ func TestPresignedURLs(t *testing.T) {
 	far.requests()
 	presigned := func(method, path, body string, headers ...string) answer {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, g.url+path, nil)
+		link, header, err := sigv4.NewSigner(alice, secrets[alice], "", "us-east-1").Presign(g.request(method, path, "", headers...), time.Minute, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; i+1 < len(headers); i += 2 {
-			r.Header.Set(headers[i], headers[i+1])
-		}
-		link, header, err := sigv4.NewSigner(alice, secrets[alice], "", "us-east-1").Presign(r, time.Minute, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r, err = http.NewRequestWithContext(t.Context(), method, link, strings.NewReader(body)); err != nil {
-			t.Fatal(err)
-		}
+		r := g.request(method, strings.TrimPrefix(link, g.url), body)
 		for name, values := range header {
 			if name != "Host" {
 				r.Header[name] = values
 			}
 		}
-		a, err := send(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a
+		return g.sent(r)
 	}
 	if a := presigned("PUT", "/photos/a b+c", "the bytes", "X-Amz-Meta-Colour", "blue", "Content-Type", "text/x-test"); a.status != 200 {
 		t.Fatalf("stored with %v", a)
@@ -350,18 +329,7 @@ func TestBrowsersMayAskWhetherTheyMay(t *testing.T) {
 	g := newGateway(t, far.upstream("far"), clients, "[[filter.s3gateway.route]]\nbucket = 'photos'\nidentities = ['alice']\nupstreams = ['far']\nupstream_bucket = 'archive'\n")
 	ask := func(path string, headers ...string) answer {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), "OPTIONS", g.url+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := 0; i+1 < len(headers); i += 2 {
-			r.Header.Set(headers[i], headers[i+1])
-		}
-		a, err := send(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a
+		return g.sent(g.request("OPTIONS", path, "", headers...))
 	}
 	a := ask("/photos/x", "Origin", "http://page.example", "Access-Control-Request-Method", "PUT", "Cookie", "c=d")
 	if a.status != 200 || a.header.Get("Access-Control-Allow-Origin") != "http://page.example" {
@@ -380,10 +348,7 @@ func TestHeadersOfAWSAreInLowerCase(t *testing.T) {
 	g := newGateway(t, far.upstream("far"), clients, "[[filter.s3gateway.route]]\nbucket = '*'\nupstreams = ['far']\n")
 	g.want(200, "PUT", "/photos", "")
 	g.want(200, "PUT", "/photos/x", "", "x-amz-meta-colour", "blue")
-	r, err := http.NewRequestWithContext(t.Context(), "HEAD", g.url+"/photos/x", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := g.request("HEAD", "/photos/x", "")
 	g.sign(r)
 	conn, err := net.Dial("tcp", r.URL.Host)
 	if err != nil {

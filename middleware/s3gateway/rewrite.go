@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// An edit gives the new text of an element, if it is to have one. The path has the names of the elements from the root on.
+// An edit gives the new text of an element, which may be empty, if it is to have one. The path has the names of the elements from the root on.
 type edit func(path []string, text string) (string, bool)
 
 // longestToken bounds what is held of a document: the longest text or tag of it.
@@ -24,6 +24,7 @@ func rewrite(w io.Writer, r io.Reader, change edit) error {
 	dec.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
 	out := bufio.NewWriterSize(w, 32<<10)
 	var path []string
+	empty := false // so far, of the last element
 	for {
 		tok, err := dec.RawToken()
 		raw := rec.take(dec.InputOffset())
@@ -35,10 +36,22 @@ func rewrite(w io.Writer, r io.Reader, change edit) error {
 		case err != nil:
 			return asItIs(out, raw, rec)
 		}
+		wasEmpty := empty
+		empty = false
 		switch t := tok.(type) {
 		case xml.StartElement:
 			path = append(path, t.Name.Local)
+			if !bytes.HasSuffix(raw, []byte("/>")) {
+				empty = true
+			} else if text, ok := change(path, ""); ok {
+				raw = fill(bytes.TrimSuffix(raw, []byte("/>")), text)
+			}
 		case xml.EndElement:
+			if text, ok := change(path, ""); ok && wasEmpty {
+				if err := xml.EscapeText(out, []byte(text)); err != nil {
+					return err
+				}
+			}
 			path = path[:max(len(path)-1, 0)]
 		case xml.CharData:
 			if text, ok := change(path, string(t)); ok {
@@ -52,6 +65,19 @@ func rewrite(w io.Writer, r io.Reader, change edit) error {
 			return err
 		}
 	}
+}
+
+// fill makes an element with a text of the start of one that had none.
+func fill(start []byte, text string) []byte {
+	name := bytes.Fields(start[1:])[0]
+	var b bytes.Buffer
+	b.Write(start)
+	b.WriteByte('>')
+	_ = xml.EscapeText(&b, []byte(text)) // to memory
+	b.WriteString("</")
+	b.Write(name)
+	b.WriteByte('>')
+	return b.Bytes()
 }
 
 // asItIs copies the rest of what turned out to be no document.

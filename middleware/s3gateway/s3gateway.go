@@ -67,7 +67,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/apus-storage/apus/internal/apipath"
@@ -159,14 +158,7 @@ func nowhere(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") == "" && !r.URL.Query().Has("X-Amz-Signature") && !r.URL.Query().Has("Signature") {
 		e = s3err.AccessDenied.With()
 	}
-	document := e.Document(r.URL.Path, request.From(r.Context()).TransID)
-	h := w.Header()
-	h.Set("Content-Type", typeXML)
-	h.Set("Content-Length", strconv.Itoa(len(document)))
-	w.WriteHeader(e.Status)
-	if r.Method != http.MethodHead {
-		w.Write(document) // the client may have gone
-	}
+	writeDocument(w, r, e.Status, e.Document(r.URL.Path, request.From(r.Context()).TransID))
 }
 
 // filter is the filter. It does not change.
@@ -243,10 +235,7 @@ func (f *filter) assemble(host middleware.Host, functions map[string]callable.Fu
 	if f.gate, err = gate.New(f.config.Identities, called, gate.Deps{Region: f.config.Region, Skew: f.config.ClockSkew.Duration, Clock: host.Clock, Log: host.Log}); err != nil {
 		return err
 	}
-	f.routes, err = route.New(f.config.Routes, route.Deps{
-		Upstreams: slices.Sorted(maps.Keys(f.config.Upstreams)), Identities: f.gate.Names(), Log: host.Log,
-	})
-	if err != nil {
+	if f.routes, err = route.New(f.config.Routes, host.Log); err != nil {
 		return err
 	}
 	if f.config.Cache.Path != "" {
@@ -258,30 +247,26 @@ func (f *filter) assemble(host middleware.Host, functions map[string]callable.Fu
 	}
 	f.ways = make(map[*route.Route]*way)
 	for _, r := range f.routes.Routes() {
-		if f.ways[r], err = f.newWay(r); err != nil {
-			return err
-		}
+		f.ways[r] = f.newWay(r)
 	}
 	return nil
 }
 
-func (f *filter) newWay(r *route.Route) (*way, error) {
+func (f *filter) newWay(r *route.Route) *way {
 	w := &way{route: r}
 	var stores []*upstream.Upstream
 	for _, name := range r.Upstreams {
 		stores = append(stores, f.stores[name])
 	}
-	var err error
-	if w.group, err = upstream.NewGroup(upstream.Policy(r.Policy), stores); err != nil || len(stores) == 1 {
-		return w, err
+	w.group = upstream.NewGroup(r.Policy, stores)
+	if len(stores) == 1 {
+		return w
 	}
 	w.byTag = make(map[string]*upstream.Group)
 	for _, u := range stores {
-		if w.byTag[tagOf(u.Name())], err = upstream.NewGroup(upstream.Failover, []*upstream.Upstream{u}); err != nil {
-			return nil, err
-		}
+		w.byTag[tagOf(u.Name())] = upstream.Only(u)
 	}
-	return w, nil
+	return w
 }
 
 // named returns the store that a query's identifiers are of, nil if they do not say, and the query as it is to be sent.

@@ -32,12 +32,13 @@ func (c *Caller) checkDeletes(ctx context.Context, p Payload) (Payload, error) {
 	case len(body) > maxDeletes:
 		return Payload{}, s3err.MalformedXML.With()
 	}
-	keys, err := deletedKeys(body)
+	all, err := Deleted(body)
 	if err != nil {
 		return Payload{}, s3err.MalformedXML.With().Because(err)
 	}
 	bucket := c.Operation.Target.Bucket
-	for _, key := range keys {
+	for _, d := range all {
+		key := d.Key
 		if err := c.Allows(Write, bucket, key); err != nil {
 			return Payload{}, err
 		}
@@ -54,13 +55,16 @@ func (c *Caller) checkDeletes(ctx context.Context, p Payload) (Payload, error) {
 	return p, nil
 }
 
-// deletedKeys reads the keys that a document names:
+// A Deletion is an object, or a version of one, that a document says is to be deleted.
+type Deletion struct{ Key, Version string }
+
+// Deleted reads what a document says is to be deleted:
 //
 //	<Delete><Object><Key>a</Key><VersionId>1</VersionId></Object><Quiet>true</Quiet></Delete>
 //
 // Anything that parsers might read in different ways is an error: other elements, attributes, comments, processing instructions,
 // declarations, CDATA, and elements that are there twice.
-func deletedKeys(body []byte) ([]string, error) {
+func Deleted(body []byte) ([]Deletion, error) {
 	if bytes.Contains(body, []byte("<![CDATA[")) {
 		return nil, errors.New("has CDATA")
 	}
@@ -68,10 +72,10 @@ func deletedKeys(body []byte) ([]string, error) {
 	if err := d.document(); err != nil {
 		return nil, err
 	}
-	if len(d.keys) == 0 {
+	if len(d.all) == 0 {
 		return nil, errors.New("names no key")
 	}
-	return d.keys, nil
+	return d.all, nil
 }
 
 type deletes struct {
@@ -79,7 +83,8 @@ type deletes struct {
 	path []string        // the elements that are open
 	seen map[string]bool // elements of the object
 	text strings.Builder
-	keys []string
+	last Deletion // of which the object consists that is open
+	all  []Deletion
 }
 
 const s3Namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -159,15 +164,18 @@ func (d *deletes) end(name string) error {
 		if d.text.Len() == 0 {
 			return errors.New("has an empty key")
 		}
-		if len(d.keys) == mostDeletes {
+		d.last.Key = d.text.String()
+	case "VersionId":
+		d.last.Version = d.text.String()
+	case "Object":
+		switch {
+		case !d.seen["Key"]:
+			return errors.New("has an object without a key")
+		case len(d.all) == mostDeletes:
 			return fmt.Errorf("names more than %d keys", mostDeletes)
 		}
-		d.keys = append(d.keys, d.text.String())
-	case "Object":
-		if !d.seen["Key"] {
-			return errors.New("has an object without a key")
-		}
-		d.seen = map[string]bool{}
+		d.all = append(d.all, d.last)
+		d.last, d.seen = Deletion{}, map[string]bool{}
 	}
 	return nil
 }

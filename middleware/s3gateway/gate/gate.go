@@ -65,7 +65,6 @@ type Gate struct {
 	known     map[string]*holder // by access key
 	others    []*holder          // who have keys that are not in the configuration, in order of the identities' names
 	anonymous *Identity          // nil if there is none
-	all       map[string]*Identity
 }
 
 // A holder is an identity, and where its secrets are.
@@ -77,7 +76,7 @@ type holder struct {
 // derivedKeys are how many keys of version 4 are remembered: one per access key and day.
 const derivedKeys = 4096
 
-// New makes a gate of the identities of the configuration. The functions are those that identities name as callable.
+// New makes a gate of the identities of the configuration, of which no two have one access key, and one at most is anonymous. The functions are those that identities name as callable.
 func New(configs map[string]Config, functions map[string]callable.Functions, d Deps) (*Gate, error) {
 	if d.Clock == nil {
 		d.Clock = clock.System
@@ -85,7 +84,7 @@ func New(configs map[string]Config, functions map[string]callable.Functions, d D
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Gate{deps: d, keys: sigv4.NewKeys(derivedKeys), known: make(map[string]*holder), all: make(map[string]*Identity)}
+	g := &Gate{deps: d, keys: sigv4.NewKeys(derivedKeys), known: make(map[string]*holder)}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
 		if err := g.add(name, configs[name], functions); err != nil {
@@ -106,11 +105,7 @@ func (g *Gate) add(name string, c Config, functions map[string]callable.Function
 	if err != nil {
 		return err
 	}
-	g.all[name] = id
 	if c.Anonymous {
-		if g.anonymous != nil {
-			return fmt.Errorf("%s is anonymous already, and there can be only one", g.anonymous.Name)
-		}
 		g.anonymous = id
 		return nil
 	}
@@ -123,15 +118,9 @@ func (g *Gate) add(name string, c Config, functions map[string]callable.Function
 		g.others = append(g.others, h)
 		return nil
 	}
-	if other, taken := g.known[c.AccessKey]; taken {
-		return fmt.Errorf("access_key is that of identity %s too", other.identity.Name)
-	}
 	g.known[c.AccessKey] = h
 	return nil
 }
-
-// Names returns the names of all identities, sorted.
-func (g *Gate) Names() []string { return slices.Sorted(maps.Keys(g.all)) }
 
 // Anonymous says whether requests without a signature are somebody's.
 func (g *Gate) Anonymous() bool { return g.anonymous != nil }

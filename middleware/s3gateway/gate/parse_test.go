@@ -30,33 +30,33 @@ func FuzzDeletes(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, document string) {
-		keys, err := deletedKeys([]byte(document))
+		all, err := Deleted([]byte(document))
 		if err != nil {
 			return
 		}
 		var other struct {
-			Object []struct{ Key string }
+			Object []struct{ Key, VersionId string }
 		}
 		if err := xml.Unmarshal([]byte(document), &other); err != nil {
 			t.Fatalf("%q: %v", document, err)
 		}
-		var theirs []string
+		var theirs []Deletion
 		for _, o := range other.Object {
-			theirs = append(theirs, o.Key)
+			theirs = append(theirs, Deletion{o.Key, o.VersionId})
 		}
-		if !slices.Equal(keys, theirs) {
-			t.Errorf("%q: read %q, others read %q", document, keys, theirs)
+		if !slices.Equal(all, theirs) {
+			t.Errorf("%q: read %q, others read %q", document, all, theirs)
 		}
 		var simple []string
 		for _, m := range keyText.FindAllStringSubmatch(document, -1) {
 			simple = append(simple, strings.ReplaceAll(html.UnescapeString(m[1]), "\r\n", "\n"))
 		}
 		for i, key := range simple {
-			if strings.ContainsAny(key, "&\r\u0080\u009f\ufffd") || len(simple) != len(keys) {
+			if strings.ContainsAny(key, "&\r\u0080\u009f\ufffd") || len(simple) != len(all) {
 				return // what HTML escapes in another way, and elements with blanks in their tags
 			}
-			if key != keys[i] {
-				t.Errorf("%q: read %q, the simplest reads %q", document, keys, simple)
+			if key != all[i].Key {
+				t.Errorf("%q: read %q, the simplest reads %q", document, all, simple)
 			}
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/s3err"
 	"github.com/apus-storage/apus/middleware/s3gateway/route"
 )
@@ -24,26 +25,11 @@ type Source struct {
 
 // Header is the value of x-amz-copy-source that says so, with the bucket's name at the store.
 func (s Source) Header(bucket string) string {
-	value := "/" + escape(bucket) + "/" + escape(s.Key)
+	value := apipath.Quote("/" + bucket + "/" + s.Key)
 	if s.Version != "" {
 		value += "?versionId=" + url.QueryEscape(s.Version)
 	}
 	return value
-}
-
-// escape encodes all but what needs it nowhere, and slashes.
-func escape(text string) string {
-	const hexDigits = "0123456789ABCDEF"
-	b := make([]byte, 0, len(text)+8)
-	for i := range len(text) {
-		c := text[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~/", c) >= 0 {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	return string(b)
 }
 
 // copiedFrom reads a copy's source, from the header or, as presigned URLs may have it, from the query.

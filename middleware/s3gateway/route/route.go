@@ -141,25 +141,15 @@ func (r *Route) Bucket(name string) string {
 // A Table holds the routes in their order. It does not change.
 type Table struct{ routes []*Route }
 
-// Deps are what a table needs to know of the rest of the gateway.
-type Deps struct {
-	Upstreams  []string // names that routes may use
-	Identities []string
-	Log        *slog.Logger
-}
-
-// New makes the table. The error names every route that is wrong. Routes that no request can take are logged.
-func New(configs []Config, d Deps) (*Table, error) {
+// New makes the table. The error names every route that is wrong by itself; that names of routes are different, and those of upstreams and
+// identities known, is for whoever knows them. Routes that no request can take are logged.
+func New(configs []Config, log *slog.Logger) (*Table, error) {
 	t := new(Table)
 	var errs []error
 	for i := range configs {
-		r, err := build(configs[i], d)
+		r, err := build(configs[i])
 		if err != nil {
 			errs = append(errs, fmt.Errorf("route %s: %w", label(configs[i], i), err))
-			continue
-		}
-		if j := slices.IndexFunc(t.routes, func(o *Route) bool { return o.Name == r.Name }); j >= 0 {
-			errs = append(errs, fmt.Errorf("route %s: name: %q is the name of an earlier route; give each its own", label(configs[i], i), r.Name))
 			continue
 		}
 		t.routes = append(t.routes, r)
@@ -167,8 +157,8 @@ func New(configs []Config, d Deps) (*Table, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if d.Log != nil {
-		t.warn(d.Log)
+	if log != nil {
+		t.warn(log)
 	}
 	return t, nil
 }
@@ -181,23 +171,8 @@ func label(c Config, i int) string {
 	return fmt.Sprint(i + 1)
 }
 
-func build(c Config, d Deps) (*Route, error) {
-	errs := []error{c.Validate()}
-	known := func(key string, names, all []string, noun string) {
-		for _, name := range names {
-			if slices.Contains(all, name) {
-				continue
-			}
-			problem := fmt.Sprintf("there is no %s %q", noun, name)
-			if near := config.Nearest(name, all); near != "" {
-				problem += fmt.Sprintf("; did you mean %q?", near)
-			}
-			errs = append(errs, fmt.Errorf("%s: %s", key, problem))
-		}
-	}
-	known("upstreams", c.Upstreams, d.Upstreams, "upstream")
-	known("identities", c.Identities, d.Identities, "identity")
-	if err := errors.Join(errs...); err != nil {
+func build(c Config) (*Route, error) {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	r := &Route{

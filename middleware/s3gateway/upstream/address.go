@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/awserr"
 )
 
@@ -66,7 +67,7 @@ func (u *Upstream) address(c Call) (*url.URL, error) {
 			path += "/" + c.Key
 		}
 	}
-	out.Path, out.RawPath = path, encode(path, true)
+	out.Path, out.RawPath = path, apipath.Quote(path)
 	return out, nil
 }
 
@@ -87,22 +88,6 @@ func (u *Upstream) fitsHost(bucket string) bool {
 		}
 	}
 	return true
-}
-
-const upperHex = "0123456789ABCDEF"
-
-// encode writes bytes as S3 signs them: everything but letters, digits, -._~ and, in a path, / is escaped.
-func encode(s string, path bool) string {
-	b := make([]byte, 0, len(s)+16)
-	for i := range len(s) {
-		c := s[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0 || path && c == '/' {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
-		}
-	}
-	return string(b)
 }
 
 // encodeQuery writes a query anew. The order of the parameters stays, and whether there is a = after a name: both are nothing to
@@ -126,10 +111,10 @@ func encodeQuery(raw string) (string, error) {
 		if b.Len() > 0 {
 			b.WriteByte('&')
 		}
-		b.WriteString(encode(n, false))
+		b.WriteString(apipath.QuoteAll(n))
 		if equals {
 			b.WriteByte('=')
-			b.WriteString(encode(v, false))
+			b.WriteString(apipath.QuoteAll(v))
 		}
 	}
 	return b.String(), nil

@@ -25,6 +25,8 @@ const (
 	payloadSigned   = "signed"
 	payloadUnsigned = "unsigned"
 	payloadChunked  = "chunked"
+
+	noConstraint = "none"
 )
 
 // Config is the table of one store.
@@ -33,6 +35,9 @@ type Config struct {
 	Endpoint string `toml:"endpoint"`
 	// The region that requests to the store are signed for.
 	Region string `toml:"region"`
+	// Where the store is told to make buckets, if it has another name for that than the region's (IBM: "eu-de-smart"). "none"
+	// has it told nothing. Empty: the region, but nothing for us-east-1, as AWS wants it.
+	LocationConstraint string `toml:"location_constraint"`
 	// How the store finds the bucket: "path" (https://host/bucket/key) or "virtual" (https://bucket.host/key). Buckets
 	// whose names do not fit into a host name are addressed by path in any case.
 	Addressing string `toml:"addressing"`
@@ -145,6 +150,9 @@ func (c *Config) validateAddress() error {
 	}
 	if c.Region == "" || strings.ContainsAny(c.Region, "/ \t\r\n,") {
 		return config.Invalid("region", "must be the name of a region, such as us-east-1")
+	}
+	if strings.ContainsAny(c.LocationConstraint, "/ \t\r\n,") {
+		return config.Invalid("location_constraint", `must be the name of a place, such as eu-central-1, or "none"`)
 	}
 	return oneOf("addressing", c.Addressing, addressPath, addressVirtual)
 }

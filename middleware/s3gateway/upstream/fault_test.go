@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/middleware/s3gateway/route"
 )
 
 func ms(n int) config.Duration {
@@ -270,10 +271,7 @@ func TestConnectionsThatWereClosed(t *testing.T) {
 	c := base(endpoint)
 	c.Payload, c.ExpectAbove = payloadUnsigned, 1
 	u := open(t, c, Deps{})
-	g, err := NewGroup(Failover, []*Upstream{u})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := NewGroup(route.Failover, []*Upstream{u})
 	for i := range 50 {
 		for _, call := range []Call{get("k"), put("k", "body"), {Method: "DELETE", Bucket: "bucket", Key: "k"}} {
 			resp, _, err := g.Do(t.Context(), call)

@@ -13,6 +13,7 @@ import (
 	"github.com/apus-storage/apus/internal/postform"
 	"github.com/apus-storage/apus/internal/postpolicy"
 	"github.com/apus-storage/apus/internal/sigv4"
+	"github.com/apus-storage/apus/middleware/s3gateway/route"
 )
 
 const formTail = "\r\n--b 1\r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\nSend\r\n--b 1--\r\n"
@@ -74,7 +75,7 @@ func TestForm(t *testing.T) {
 			if file != "file"+formTail || header.Get("Authorization") != "" || header.Get("Origin") != "https://page" || header.Get("X-Forwarded-For") != "" {
 				t.Fatalf("got %q, %v", file, header)
 			}
-			signed, err := sigv4.ParseForm(got.Field, sigv4.Rules{Region: u.Region()})
+			signed, err := sigv4.ParseForm(got.Field, sigv4.Rules{Region: u.config.Region})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,10 +122,7 @@ func TestFormsAreSentOnce(t *testing.T) {
 		w.WriteHeader(http.StatusBadGateway)
 	}))
 	t.Cleanup(first.Close)
-	group, err := NewGroup(Failover, []*Upstream{open(t, base(first.URL), Deps{}), open(t, base(second.URL), Deps{})})
-	if err != nil {
-		t.Fatal(err)
-	}
+	group := NewGroup(route.Failover, []*Upstream{open(t, base(first.URL), Deps{}), open(t, base(second.URL), Deps{})})
 	resp, from, err := group.Do(context.Background(), formCall(strings.Repeat("f", 100)))
 	// The first may have hung up before the rest of the form was sent, and then its answer is lost.
 	if err == nil && (resp.StatusCode != http.StatusBadGateway || from != group.all[0]) || asked != 0 {
@@ -136,9 +134,7 @@ func TestFormsAreSentOnce(t *testing.T) {
 	first.CloseClientConnections()
 	first.Listener.Close()
 	// Without a connection that had been idle, which would be found broken only when a part of the form had been sent.
-	if group, err = NewGroup(Failover, []*Upstream{open(t, base(first.URL), Deps{}), open(t, base(second.URL), Deps{})}); err != nil {
-		t.Fatal(err)
-	}
+	group = NewGroup(route.Failover, []*Upstream{open(t, base(first.URL), Deps{}), open(t, base(second.URL), Deps{})})
 	resp, from, err = group.Do(context.Background(), formCall("file"))
 	if err != nil || resp.StatusCode != http.StatusOK || from != group.all[1] || asked != 1 {
 		t.Fatalf("got %v, %v, the second store was asked %d times", resp, err, asked)

@@ -9,63 +9,36 @@ import (
 	"sync/atomic"
 
 	"github.com/apus-storage/apus/internal/awserr"
-	"github.com/apus-storage/apus/internal/config"
+	"github.com/apus-storage/apus/middleware/s3gateway/route"
 )
-
-// A Policy is how the upstreams of a route share its requests.
-type Policy string
-
-// The policies.
-const (
-	Failover   Policy = "failover"    // the first that is healthy
-	RoundRobin Policy = "round_robin" // one after the other, of those that are healthy
-	Mirror     Policy = "mirror"      // the first; whoever uses the group copies to it what only the others have
-)
-
-// UnmarshalText reads a policy; none is Failover.
-func (p *Policy) UnmarshalText(text []byte) error {
-	if *p = Policy(text); *p == "" {
-		*p = Failover
-	}
-	return oneOf("policy", string(*p), string(Failover), string(RoundRobin), string(Mirror))
-}
 
 // A Group are the upstreams of one route.
 type Group struct {
-	policy Policy
+	policy route.Policy
 	all    []*Upstream
 	next   atomic.Uint32
 }
 
-// NewGroup returns a group of at least one upstream, which it does not own.
-func NewGroup(policy Policy, all []*Upstream) (*Group, error) {
-	if err := policy.UnmarshalText([]byte(policy)); err != nil {
-		return nil, err
-	}
-	if len(all) == 0 {
-		return nil, config.Invalid("upstreams", "must name at least one upstream")
-	}
-	if policy == Mirror && len(all) < 2 {
-		return nil, config.Invalid("upstreams", "a mirror needs two upstreams: the new one and the old one")
-	}
-	return &Group{policy: policy, all: slices.Clone(all)}, nil
+// NewGroup returns a group of at least one upstream, of a mirror of at least two. It does not own them.
+func NewGroup(policy route.Policy, all []*Upstream) *Group {
+	return &Group{policy: policy, all: slices.Clone(all)}
 }
-
-// Policy returns the group's policy.
-func (g *Group) Policy() Policy { return g.policy }
 
 // Upstreams returns the members in the operator's order.
 func (g *Group) Upstreams() []*Upstream { return slices.Clone(g.all) }
 
+// Only is a group of one of the upstreams; of what is known there alone, such as where a list goes on.
+func Only(u *Upstream) *Group { return &Group{policy: route.Failover, all: []*Upstream{u}} }
+
 // Primary is the upstream that a mirror fills and that has the last word; as a group, with all that Do does.
-func (g *Group) Primary() *Group { return &Group{policy: Failover, all: g.all[:1]} }
+func (g *Group) Primary() *Group { return Only(g.all[0]) }
 
 // Secondary are the upstreams that a mirror is filled from, in their order.
-func (g *Group) Secondary() *Group { return &Group{policy: Failover, all: g.all[1:]} }
+func (g *Group) Secondary() *Group { return &Group{policy: route.Failover, all: g.all[1:]} }
 
 // Healthy says whether requests can be answered: by any upstream, but of a mirror by the first, which has the last word.
 func (g *Group) Healthy() bool {
-	if g.policy == Mirror {
+	if g.policy == route.Mirror {
 		return g.all[0].Healthy()
 	}
 	return slices.ContainsFunc(g.all, (*Upstream).Healthy)
@@ -80,10 +53,10 @@ func (g *Group) Order(c Call) []*Upstream {
 	}
 	order := slices.Clone(g.all)
 	switch {
-	case g.policy == RoundRobin:
+	case g.policy == route.RoundRobin:
 		at := int(g.next.Add(1)-1) % len(order)
 		order = append(order[at:], order[:at]...)
-	case g.policy == Mirror && !reads(c.Method):
+	case g.policy == route.Mirror && !reads(c.Method):
 		return order[:1]
 	}
 	rank := make(map[*Upstream]int, len(order))

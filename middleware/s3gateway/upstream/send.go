@@ -3,6 +3,8 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +35,9 @@ type Call struct {
 	Body io.Reader
 	// Length is that of the body.
 	Length int64
+	// Document makes the body for the store that is asked, nil for none. It stands in place of Body, Length and SHA256, for what must be
+	// said to each store in another way.
+	Document func(*Upstream) []byte
 	// SHA256 is the body's, in hexadecimal, if the client signed it.
 	SHA256 string
 	// Checksum is the algorithm of the client's trailer.
@@ -64,6 +69,11 @@ func (u *Upstream) Send(ctx context.Context, c Call) (*http.Response, error) {
 }
 
 func (u *Upstream) send(ctx context.Context, c Call) (*http.Response, error) {
+	if c.Document != nil {
+		document := c.Document(u)
+		sum := sha256.Sum256(document)
+		c.Body, c.Length, c.SHA256 = bytes.NewReader(document), int64(len(document)), hex.EncodeToString(sum[:])
+	}
 	if c.Length < 0 {
 		return nil, awserr.New(awserr.MissingContentLength, "You must provide the Content-Length HTTP header.")
 	}

@@ -30,6 +30,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -178,8 +179,15 @@ func (u *Upstream) Name() string { return u.name }
 // Endpoint returns where the store is.
 func (u *Upstream) Endpoint() *url.URL { e := *u.endpoint; return &e }
 
-// Region returns what requests are signed for.
-func (u *Upstream) Region() string { return u.config.Region }
+// LocationConstraint is where the store is to make buckets, as the document calls it that makes one; "" for what says nothing of it.
+func (u *Upstream) LocationConstraint() string {
+	switch name := cmp.Or(u.config.LocationConstraint, u.config.Region); name {
+	case noConstraint, "us-east-1": // which AWS takes for no name
+		return ""
+	default:
+		return name
+	}
+}
 
 // Close ends checks and exchanges, and connections without a request. Requests on their way go on.
 func (u *Upstream) Close() error {
