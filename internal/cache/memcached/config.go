@@ -74,11 +74,12 @@ type Config struct {
 	ItemSizeWarningThreshold int `toml:"item_size_warning_threshold"`
 }
 
-// Defaults returns the configuration that OpenStack Swift has by default.
+// Defaults returns the configuration that OpenStack Swift has by default, but for more connections: a request that waits for
+// one costs more than the connection.
 func Defaults() Config {
 	return Config{
 		Servers:                  config.List{"127.0.0.1:" + DefaultPort},
-		MaxConnections:           2,
+		MaxConnections:           8,
 		ConnectTimeout:           config.Seconds(0.3),
 		PoolTimeout:              config.Seconds(1),
 		Tries:                    3,
