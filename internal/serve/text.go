@@ -17,23 +17,9 @@ type textHandler struct {
 	tail []byte // the attributes that every message has, with the line's end
 }
 
-// newTextHandler makes a handler that writes each message to w at once.
+// newTextHandler makes a handler that writes each message with one Write. w is used by several at once.
 func newTextHandler(w io.Writer, o *slog.HandlerOptions) slog.Handler {
-	l := &oneByOne{w: w}
-	return textHandler{TextHandler: slog.NewTextHandler(l, o), w: l, tail: []byte("\n")}
-}
-
-// oneByOne is a writer that is used by one at a time.
-type oneByOne struct {
-	mu sync.Mutex // held while writing
-	w  io.Writer
-}
-
-// Write writes.
-func (l *oneByOne) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return textHandler{TextHandler: slog.NewTextHandler(w, o), w: w, tail: []byte("\n")}
 }
 
 // WithAttrs returns a handler whose messages all have the attributes.
