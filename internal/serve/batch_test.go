@@ -2,6 +2,7 @@ package serve
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,17 +11,24 @@ import (
 )
 
 // pieces keeps what is written in one go apart.
-type pieces []string
+type pieces struct {
+	mu  sync.Mutex // guards all
+	all []string
+}
 
 func (p *pieces) Write(b []byte) (int, error) {
-	*p = append(*p, string(b))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = append(p.all, string(b))
 	return len(b), nil
 }
 
 // said is what the pieces are about.
 func (p *pieces) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var words []string
-	for _, piece := range *p {
+	for _, piece := range p.all {
 		word := ""
 		for line := range strings.Lines(piece) {
 			_, after, _ := strings.Cut(strings.ReplaceAll(line, `"msg":"`, "msg="), "msg=")
@@ -28,7 +36,7 @@ func (p *pieces) said() string {
 		}
 		words = append(words, word)
 	}
-	*p = nil
+	p.all = nil
 	return strings.Join(words, " ")
 }
 
@@ -43,10 +51,12 @@ func TestMessagesWaitForOthers(t *testing.T) {
 			log.Info("a")
 			log.Info("b")
 			time.Sleep(99 * time.Millisecond)
+			synctest.Wait()
 			if got := out.said(); got != "" {
 				t.Errorf("%s, within the delay: got %q, want nothing", format, got)
 			}
 			time.Sleep(2 * time.Millisecond)
+			synctest.Wait()
 			if got := out.said(); got != "ab" {
 				t.Errorf("%s, after the delay: got %q, want both at once", format, got)
 			}
@@ -69,6 +79,7 @@ func TestMessagesWaitForOthers(t *testing.T) {
 				t.Errorf("%s, at the end: got %q, want the rest", format, got)
 			}
 			time.Sleep(time.Second)
+			synctest.Wait()
 		}
 	})
 }
