@@ -158,7 +158,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if err != nil {
 				attrs = append(attrs, slog.Any("err", err))
 			}
-			s.deps.Logger.LogAttrs(r.Context(), level, "request", attrs...)
+			// Past the logger, which would find out where this is called.
+			rec := slog.NewRecord(s.deps.Clock.Now(), level, "request", 0)
+			rec.AddAttrs(attrs...)
+			_ = s.deps.Logger.Handler().Handle(r.Context(), rec) // as a logger drops it
 		}
 	}
 	if c.status == statusBroken {

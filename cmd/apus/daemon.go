@@ -51,7 +51,8 @@ func runDaemon(cmd *cobra.Command, name string, files []string, path string, onc
 			setup.Kind, name, strings.Join(files, " or "))
 	}
 	c := &setup.Server
-	log := c.Logger(os.Stderr)
+	log, flush := c.Logger(os.Stderr)
+	defer flush()
 	cluster, rings, err := setup.Cluster(true, log, clock.System)
 	if err != nil {
 		return err

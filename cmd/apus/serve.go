@@ -77,6 +77,8 @@ func serveAll(cmd *cobra.Command, f serveFlags) error {
 	if err != nil {
 		return err
 	}
+	flush := func() {}
+	defer func() { flush() }()
 	defer func() {
 		if err := e.Close(); err != nil {
 			log.Error("closing failed", "err", err)
@@ -84,7 +86,9 @@ func serveAll(cmd *cobra.Command, f serveFlags) error {
 	}()
 	c := &e.Setup.Server
 	c.Workers.Limit()
-	log.use(c.Logger(os.Stderr))
+	logger, flushLog := c.Logger(os.Stderr)
+	flush = flushLog
+	log.use(logger)
 	if f.listen != "" {
 		if err := setListen(&c.BindIP, &c.BindPort, f.listen); err != nil {
 			return usageError{cmd, err}

@@ -67,7 +67,9 @@ func serveOne(cmd *cobra.Command, kind, path string, test bool) error {
 	}
 	c := &setup.Server
 	c.Workers.Limit()
-	log := c.Logger(os.Stderr).With("server", kind)
+	log, flush := c.Logger(os.Stderr)
+	defer flush()
+	log = log.With("server", kind)
 	cluster, rings, err := setup.Cluster(kind == assembly.Proxy, log, clock.System)
 	if err != nil {
 		return err

@@ -169,8 +169,10 @@ func (s *sample) build(t testing.TB, from int) http.Handler {
 	}
 	registry := prometheus.NewRegistry()
 	server := serve.Defaults()
+	log, flush := server.Logger(io.Discard)
+	t.Cleanup(flush)
 	p, err := plan.Build(middleware.Host{
-		Version: "test", Log: server.Logger(io.Discard), Clock: clock.System, Dir: t.TempDir(),
+		Version: "test", Log: log, Clock: clock.System, Dir: t.TempDir(),
 		Cluster: cluster, Metrics: registry, Gather: registry,
 	})
 	if err != nil {

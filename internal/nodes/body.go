@@ -145,17 +145,18 @@ func (b *sizedBody) CopyTo(w io.Writer, patience time.Duration) (total int64, er
 	}
 	rf, _ := w.(io.ReaderFrom)
 	defer func() {
-		if patience > 0 && b.c != nil {
-			b.c.setReadDeadline(time.Time{})
+		if b.c != nil {
+			b.c.dropReadDeadline()
 		}
 	}()
 	for b.left > 0 {
 		c := b.c
-		if patience > 0 {
+		waits := c.r.Buffered() == 0
+		if waits && patience > 0 {
 			c.setReadDeadline(time.Now().Add(patience))
 		}
 		ready := 0
-		if c.r.Buffered() == 0 && rf != nil && b.left >= spliceFrom {
+		if waits && rf != nil && b.left >= spliceFrom {
 			if ready, err = c.wait(); err != nil {
 				return total, b.took(0, err)
 			}

@@ -18,9 +18,17 @@ func (c *conn) cut() {
 
 // setReadDeadline moves the deadline, but not away from a request that has been cancelled.
 func (c *conn) setReadDeadline(t time.Time) {
+	c.deadline = !t.IsZero()
 	c.tcp.SetReadDeadline(t)
 	if c.cancelled.Load() {
 		c.tcp.SetReadDeadline(past)
+	}
+}
+
+// dropReadDeadline lets reads take as long as they like again.
+func (c *conn) dropReadDeadline() {
+	if c.deadline {
+		c.setReadDeadline(time.Time{})
 	}
 }
 

@@ -223,6 +223,7 @@ type conn struct {
 	got     bool  // something has been read for this request
 	names   headname.Swapper
 
+	deadline  bool // a deadline for reading has been set
 	cancelled atomic.Bool
 	unwatch   func() bool // stops the watch over the request's context; nil if that does not end
 	upload    *upload     // nil if the body went with the head
@@ -389,6 +390,7 @@ func (c *conn) inline(body io.ReadCloser, n int) error {
 
 // release ends a request whose answer has been read to its end.
 func (c *conn) release(keep bool) {
+	c.dropReadDeadline()
 	if c.upload != nil {
 		// An answer before the end of the body leaves the connection with half a request.
 		if over, err := c.upload.over(); !over || err != nil {

@@ -287,6 +287,27 @@ func TestCopyTellsWhoFailed(t *testing.T) {
 	}
 }
 
+// TestPatienceEndsWithTheBody has a write use a connection on which a body has been read that was there at once.
+func TestPatienceEndsWithTheBody(t *testing.T) {
+	s := play(t, ok, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+	tr := transport(t)
+	resp, err := tr.RoundTrip(ask(t, t.Context(), "GET", s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := resp.Body.(Copier).CopyTo(io.Discard, time.Nanosecond); n != 2 || err != nil {
+		t.Fatalf("copy a body that is there: got %d bytes, %v, want 2", n, err)
+	}
+	resp, err = tr.RoundTrip(ask(t, t.Context(), "PUT", s))
+	if err != nil {
+		t.Fatalf("PUT on the same connection: %v", err)
+	}
+	resp.Body.Close()
+	if got := s.accepted.Load(); got != 1 || resp.StatusCode != http.StatusCreated {
+		t.Errorf("PUT: status %d on connection %d, want 201 on the first", resp.StatusCode, got)
+	}
+}
+
 var errBroken = errors.New("client has gone")
 
 type brokenWriter struct{}

@@ -38,11 +38,13 @@ func TestTextIsThatOfSlog(t *testing.T) {
 		for _, text := range texts {
 			for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError + 3} {
 				for _, when := range []time.Time{at, at.UTC(), at.Round(time.Second), {}} {
-					for n := range 2 {
+					for _, attrs := range [][]slog.Attr{
+						nil, {slog.String("k", text)}, {slog.Int("status", -200), slog.Duration("took", 1234), slog.String(text, "v")},
+						{slog.String("path", "/a b"), slog.Bool("b", true)}, {slog.Any("err", context.Canceled), slog.Int64("n", 1)},
+						{slog.Int("n", 1), slog.Group("g", slog.Int("i", 2))}, {slog.Int("n", 1), {}}, {slog.Uint64("u", 1<<63), slog.Time("t", at)},
+					} {
 						r := slog.NewRecord(when, level, text, 0)
-						if n > 0 {
-							r.AddAttrs(slog.String("k", text))
-						}
+						r.AddAttrs(attrs...)
 						ours.Reset()
 						theirs.Reset()
 						if with(a).Enabled(t.Context(), level) != with(b).Enabled(t.Context(), level) {

@@ -28,7 +28,7 @@ type Config struct {
 	// Servers as host, host:port or [IPv6]:port; without a port 11211. Write them exactly alike on every proxy: the
 	// spelling, not the address, decides where items live. Default: 127.0.0.1:11211.
 	Servers config.List `toml:"memcache_servers"`
-	// Connections kept to each server, for every processor that this process may use. Default: 2.
+	// Connections kept to each server, for every processor that this process may use. Default: 8.
 	MaxConnections setting[int] `toml:"memcache_max_connections"`
 	// The old name of memcache_max_connections, which wins where both are set.
 	OldMaxConnections setting[int] `toml:"max_connections"`

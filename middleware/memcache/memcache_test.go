@@ -74,7 +74,7 @@ func TestEffectiveOptions(t *testing.T) {
 		want                      []string // in the log line of the options in effect
 		wantErr                   string
 	}{
-		{name: "defaults without any file", want: []string{`memcache_servers="[\"127.0.0.1:11211\"] (default)"`, `memcache_max_connections="2 (default)"`}},
+		{name: "defaults without any file", want: []string{`memcache_servers="[\"127.0.0.1:11211\"] (default)"`, `memcache_max_connections="8 (default)"`}},
 		{
 			name: "memcache.conf is the base and the section wins", file: iniName, text: conf, section: "tries = 2\nconnect_timeout = 0.5",
 			want: []string{`10.0.0.2\"] (DIR/memcache.conf:3)`, `tries="2 (filter)"`, `memcache_max_connections="5 (DIR/memcache.conf:5)"`, `connect_timeout="0.5 (filter)"`},
