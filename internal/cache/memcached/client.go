@@ -9,6 +9,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/bradfitz/gomemcache/memcache"
+
 	"github.com/apus-storage/apus/internal/cache"
 	"github.com/apus-storage/apus/internal/clock"
 )
@@ -21,6 +23,8 @@ const (
 
 // longestRelative is the longest time to live that memcached does not take for an absolute time.
 const longestRelative = 30 * 24 * time.Hour
+
+var errBadAnswer = errors.New("unexpected answer")
 
 // Options are what the owner of a Client hands in. Zero fields take their defaults.
 type Options struct {
@@ -75,57 +79,66 @@ func New(cfg Config, o Options) (*Client, error) {
 
 // Close closes the idle connections. The Client can still be used.
 func (c *Client) Close() error {
+	var errs []error
 	for _, s := range c.servers {
-		s.closeIdle()
+		errs = append(errs, s.client.Close())
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Get asks the key's server.
 func (c *Client) Get(ctx context.Context, key string) (cache.Value, error) {
 	sum := sumKey(key)
-	items, err := c.get(ctx, call{"get", sum, false}, sum.wire())
+	wire := sum.wire()
+	var item *memcache.Item
+	err := c.try(ctx, call{"get", sum, false}, func(mc *memcache.Client) (err error) {
+		item, err = mc.Get(wire)
+		return err
+	})
 	switch {
+	case errors.Is(err, memcache.ErrCacheMiss):
+		return cache.Value{}, cache.ErrMiss
 	case err != nil:
-		return cache.Value{}, err
-	case !items[0].ok:
+		return cache.Value{}, fmt.Errorf("%w: %w", cache.ErrMiss, err)
+	}
+	v, ok := value(item)
+	if !ok {
 		return cache.Value{}, cache.ErrMiss
 	}
-	return items[0].Value, nil
+	return v, nil
 }
 
-// get asks for wires. Any error is a miss.
-func (c *Client) get(ctx context.Context, what call, wires ...string) (items []found, err error) {
-	err = c.try(ctx, what, func(mc *conn) (err error) {
-		items, err = mc.get(wires...)
+// value reads an item. ok is false for one in a form that is not read.
+func value(item *memcache.Item) (v cache.Value, ok bool) {
+	if item.Flags&flagPickle != 0 {
+		return cache.Value{}, false
+	}
+	return cache.Value{Data: item.Value, JSON: item.Flags&flagJSON != 0}, true
+}
+
+// GetMulti asks serverKey's server for all keys at once.
+func (c *Client) GetMulti(ctx context.Context, serverKey string, keys []string) (map[string]cache.Value, error) {
+	wires := make([]string, len(keys))
+	for i, key := range keys {
+		wires[i] = sumKey(key).wire()
+	}
+	var items map[string]*memcache.Item
+	err := c.try(ctx, call{"get_multi", sumKey(serverKey), false}, func(mc *memcache.Client) (err error) {
+		items, err = mc.GetMulti(wires)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", cache.ErrMiss, err)
 	}
-	return items, nil
-}
-
-// GetMulti asks serverKey's server for all keys at once.
-func (c *Client) GetMulti(ctx context.Context, serverKey string, keys []string) (map[string]cache.Value, error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	wires := make([]string, len(keys))
+	found := make(map[string]cache.Value, len(items))
 	for i, key := range keys {
-		wires[i] = sumKey(key).wire()
-	}
-	items, err := c.get(ctx, call{"get_multi", sumKey(serverKey), false}, wires...)
-	if err != nil {
-		return nil, err
-	}
-	values := make(map[string]cache.Value, len(items))
-	for i, item := range items {
-		if item.ok {
-			values[keys[i]] = item.Value
+		if item := items[wires[i]]; item != nil {
+			if v, ok := value(item); ok {
+				found[key] = v
+			}
 		}
 	}
-	return values, nil
+	return found, nil
 }
 
 // GetWith asks key's server for key and those of the others that it keeps as well.
@@ -140,27 +153,35 @@ func (c *Client) GetWith(ctx context.Context, key string, others []string) (cach
 			answers = append(answers, cache.Answer{Key: other})
 		}
 	}
-	items, err := c.get(ctx, call{"get_multi", at, false}, wires...)
+	var items map[string]*memcache.Item
+	err := c.try(ctx, call{"get_multi", at, false}, func(mc *memcache.Client) (err error) {
+		items, err = mc.GetMulti(wires)
+		return err
+	})
 	if err != nil {
-		return cache.Value{}, nil, err
+		return cache.Value{}, nil, fmt.Errorf("%w: %w", cache.ErrMiss, err)
 	}
-	for i, item := range items[1:] {
-		answers[i].Value, answers[i].Found = item.Value, item.ok
+	for i := range answers {
+		if item := items[wires[i+1]]; item != nil {
+			answers[i].Value, answers[i].Found = value(item)
+		}
 	}
-	if !items[0].ok {
-		return cache.Value{}, answers, cache.ErrMiss
+	if item := items[wires[0]]; item != nil {
+		if v, ok := value(item); ok {
+			return v, answers, nil
+		}
 	}
-	return items[0].Value, answers, nil
+	return cache.Value{}, answers, cache.ErrMiss
 }
 
 // item is what is sent to store v. It warns of large ones.
-func (c *Client) item(sum keySum, v cache.Value, expiry int32) stored {
+func (c *Client) item(sum keySum, v cache.Value, expiry int32) *memcache.Item {
 	if c.warnAt >= 0 && len(v.Data) >= c.warnAt {
 		c.logger.Warn("large item for memcached", "bytes", len(v.Data), "threshold", c.warnAt)
 	}
-	item := stored{key: sum.wire(), data: v.Data, expiry: expiry}
+	item := &memcache.Item{Key: sum.wire(), Value: v.Data, Expiration: expiry}
 	if v.JSON {
-		item.flags = flagJSON
+		item.Flags = flagJSON
 	}
 	return item
 }
@@ -178,20 +199,20 @@ func (c *Client) expiry(ttl time.Duration) int32 {
 func (c *Client) Set(ctx context.Context, key string, v cache.Value, ttl time.Duration) error {
 	sum := sumKey(key)
 	item := c.item(sum, v, c.expiry(ttl))
-	return c.try(ctx, call{"set", sum, true}, func(mc *conn) error { return mc.set(item) })
+	return c.try(ctx, call{"set", sum, true}, func(mc *memcache.Client) error { return mc.Set(item) })
 }
 
 // SetMulti stores items on serverKey's server. If that fails half-way, all are sent to the next.
 func (c *Client) SetMulti(ctx context.Context, serverKey string, items []cache.Item, ttl time.Duration) error {
 	expiry := c.expiry(ttl)
-	wire := make([]stored, len(items))
+	wire := make([]*memcache.Item, len(items))
 	for i, it := range items {
 		wire[i] = c.item(sumKey(it.Key), it.Value, expiry)
 	}
-	return c.try(ctx, call{"set_multi", sumKey(serverKey), true}, func(mc *conn) error {
+	return c.try(ctx, call{"set_multi", sumKey(serverKey), true}, func(mc *memcache.Client) error {
 		var refused error
 		for _, item := range wire {
-			if err := mc.set(item); err != nil {
+			if err := mc.Set(item); err != nil {
 				if !answered(err) {
 					return err
 				}
@@ -207,19 +228,19 @@ func (c *Client) Incr(ctx context.Context, key string, delta int64, ttl time.Dur
 	sum := sumKey(key)
 	wire, expiry := sum.wire(), c.expiry(ttl)
 	var n uint64
-	err := c.try(ctx, call{"incr", sum, true}, func(mc *conn) (err error) {
-		if n, err = mc.count(wire, delta); !errors.Is(err, errNotFound) {
+	err := c.try(ctx, call{"incr", sum, true}, func(mc *memcache.Client) (err error) {
+		if n, err = count(mc, wire, delta); !errors.Is(err, memcache.ErrCacheMiss) {
 			return err
 		}
 		n = uint64(max(0, delta))
-		err = mc.add(stored{key: wire, data: fmt.Append(nil, n), expiry: expiry})
-		if errors.Is(err, errNotStored) {
+		err = mc.Add(&memcache.Item{Key: wire, Value: fmt.Append(nil, n), Expiration: expiry})
+		if errors.Is(err, memcache.ErrNotStored) {
 			// Somebody else began the counter in between.
-			n, err = mc.count(wire, delta)
+			n, err = count(mc, wire, delta)
 		}
 		return err
 	})
-	if errors.Is(err, errNotFound) {
+	if errors.Is(err, memcache.ErrCacheMiss) {
 		// The counter was absent, then there, then absent again: it is being deleted as fast as it is made.
 		return 0, unavailable(call{op: "incr"}, err)
 	}
@@ -229,6 +250,14 @@ func (c *Client) Incr(ctx context.Context, key string, delta int64, ttl time.Dur
 	return n, nil
 }
 
+func count(mc *memcache.Client, wire string, delta int64) (uint64, error) {
+	if delta < 0 {
+		// Negated in unsigned arithmetic, where the lowest number has an opposite too.
+		return mc.Decrement(wire, -uint64(delta))
+	}
+	return mc.Increment(wire, uint64(delta))
+}
+
 // Delete removes key from its server.
 func (c *Client) Delete(ctx context.Context, key string) error {
 	return c.DeleteMulti(ctx, key, []string{key})
@@ -236,9 +265,9 @@ func (c *Client) Delete(ctx context.Context, key string) error {
 
 // DeleteMulti removes keys from serverKey's server.
 func (c *Client) DeleteMulti(ctx context.Context, serverKey string, keys []string) error {
-	return c.try(ctx, call{"delete", sumKey(serverKey), false}, func(mc *conn) error {
+	return c.try(ctx, call{"delete", sumKey(serverKey), false}, func(mc *memcache.Client) error {
 		for _, key := range keys {
-			if err := mc.remove(sumKey(key).wire()); err != nil && !errors.Is(err, errNotFound) {
+			if err := mc.Delete(sumKey(key).wire()); err != nil && !errors.Is(err, memcache.ErrCacheMiss) {
 				return err
 			}
 		}
@@ -254,9 +283,9 @@ type call struct {
 	refusable bool
 }
 
-// try calls do for the servers in turn until one of them answers. The error is errNotFound,
+// try calls do for the servers in turn until one of them answers. The error is memcache.ErrCacheMiss,
 // cache.ErrRefused, or cache.ErrUnavailable.
-func (c *Client) try(ctx context.Context, what call, do func(*conn) error) error {
+func (c *Client) try(ctx context.Context, what call, do func(*memcache.Client) error) error {
 	var last error
 	for i := range c.ring.walk(what.at) {
 		if err := ctx.Err(); err != nil {
@@ -268,13 +297,14 @@ func (c *Client) try(ctx context.Context, what call, do func(*conn) error) error
 		}
 		err := s.do(ctx, do)
 		switch {
-		case err == nil, errors.Is(err, errNotFound):
+		case err == nil, errors.Is(err, memcache.ErrCacheMiss):
 			return err
 		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 			return unavailable(what, err)
 		case answered(err) && what.refusable:
 			return fmt.Errorf("%s on %s: %w: %w", what.op, s.name, cache.ErrRefused, err)
 		case answered(err):
+			// What came instead may be part of an item, which no log or error may show.
 			err = errBadAnswer
 		}
 		c.blame(s, what.op, err)

@@ -71,6 +71,14 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// asSwift is a command of this client in Swift's words.
+func asSwift(command string) string {
+	if rest, ok := strings.CutPrefix(command, "gets "); ok {
+		return "get " + rest
+	}
+	return command
+}
+
 // TestTranscript repeats a conversation that a proxy of OpenStack Swift had with memcached.
 func TestTranscript(t *testing.T) {
 	var transcript [][2]string
@@ -104,7 +112,11 @@ func TestTranscript(t *testing.T) {
 			t.Errorf("command %d, %q: %v", i, command, err)
 		}
 	}
-	if diff := cmp.Diff(want, f.commands()); diff != "" {
+	got := f.commands()
+	for i := range got {
+		got[i] = asSwift(got[i])
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("conversation (-Swift +Apus):\n%s", diff)
 	}
 }

@@ -8,7 +8,9 @@
 //   - Flag 2 marks JSON, no flag raw text. An item with flag 1 was pickled by an old Swift and is a miss.
 //   - Times to live beyond 30 days are sent as absolute times; memcached would take them for such.
 //
-// The text protocol, as far as it is needed, is spoken here, by the goroutine that asks (see conn).
+// The protocol is spoken by github.com/bradfitz/gomemcache, one client per server. It asks with "gets" where Swift asks
+// with "get"; the answer is the same but for an item number that nobody looks at. What it lacks is added here: choosing
+// and changing the server, waiting for a connection, skipping servers that fail.
 //
 // A server that cannot be talked to is one error, and the next server of the ring is tried, up to tries. Connections
 // that the server closed while they were idle are no error: the request is made again on a new one, so a restart of

@@ -15,6 +15,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/cache"
 	"github.com/apus-storage/apus/internal/config"
+	"github.com/bradfitz/gomemcache/memcache"
 )
 
 // cluster starts n servers and returns them in the order in which they are tried for key.
@@ -308,7 +309,7 @@ func TestACounterThatKeepsVanishing(t *testing.T) {
 		replies := slices.Clone(tt.replies)
 		f.answerWith(func(string) string { r := replies[0]; replies = replies[1:]; return r })
 		n, err := c.Incr(t.Context(), "k", 1, 0)
-		if n != tt.want || !errors.Is(err, tt.err) || errors.Is(err, errNotStored) {
+		if n != tt.want || !errors.Is(err, tt.err) || errors.Is(err, memcache.ErrNotStored) {
 			t.Errorf("Incr answered by %q: got %d, %v, want %d, %v", tt.replies, n, err, tt.want, tt.err)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
 )
 
 var errPoolTimeout = errors.New("timeout waiting for a free connection")
@@ -19,14 +21,10 @@ var errPoolTimeout = errors.New("timeout waiting for a free connection")
 // A server is one memcached: its connections and its record of errors.
 type server struct {
 	name        string // as configured
-	dialer      dialer
+	client      *memcache.Client
 	slots       chan struct{} // one is put in for each connection in use
 	poolTimeout time.Duration
-	ioTimeout   time.Duration
 	limiter     limiter
-
-	mu   sync.Mutex // guards idle
-	idle []*conn    // the last used one is last
 }
 
 func newServer(name string, cfg *Config, tlsConf *tls.Config) (*server, error) {
@@ -35,20 +33,29 @@ func newServer(name string, cfg *Config, tlsConf *tls.Config) (*server, error) {
 		return nil, err
 	}
 	conns := cfg.MaxConnections * runtime.GOMAXPROCS(0)
+	client := memcache.NewFromSelector(only{addr})
+	client.Timeout = cfg.IOTimeout.Duration
+	client.MaxIdleConns = conns
 	d := dialer{addr: addr, connect: cfg.ConnectTimeout.Duration, handshake: cfg.PoolTimeout.Duration}
 	if tlsConf != nil {
 		d.tls = tlsConf.Clone()
 		d.tls.ServerName = addr.host
 	}
+	client.DialContext = d.dial
 	return &server{
 		name:        name,
-		dialer:      d,
+		client:      client,
 		slots:       make(chan struct{}, conns),
 		poolTimeout: cfg.PoolTimeout.Duration,
-		ioTimeout:   cfg.IOTimeout.Duration,
 		limiter:     limiter{interval: cfg.ErrorSuppressionInterval.Duration, limit: cfg.ErrorSuppressionLimit},
 	}, nil
 }
+
+// only is a selector of a single server: which one is tried is decided by the ring, not by the library.
+type only struct{ addr hostPort }
+
+func (o only) PickServer(string) (net.Addr, error)   { return o.addr, nil }
+func (o only) Each(visit func(net.Addr) error) error { return visit(o.addr) }
 
 // A dialer opens connections to one server.
 type dialer struct {
@@ -57,11 +64,18 @@ type dialer struct {
 	tls                *tls.Config // nil for plain connections
 }
 
-func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
+// A dialError is one of opening a connection. Its type tells it from an answer of the server.
+type dialError struct{ error }
+
+func (e dialError) Unwrap() error { return e.error }
+
+func (d *dialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	// The library limits ctx to io_timeout, which is not what connecting may take.
+	ctx = context.WithoutCancel(ctx)
 	plain := net.Dialer{Timeout: d.connect}
 	conn, err := plain.DialContext(ctx, d.addr.Network(), d.addr.String())
 	if err != nil {
-		return nil, err
+		return nil, dialError{err}
 	}
 	if d.tls == nil {
 		return conn, nil
@@ -71,67 +85,24 @@ func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
 	secure := tls.Client(conn, d.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("tls handshake: %w", err)
+		return nil, dialError{fmt.Errorf("tls handshake: %w", err)}
 	}
 	return secure, nil
 }
 
-// do calls fn with a connection when one may be used. The error is errPoolTimeout, of ctx, of dialing, or fn's.
-func (s *server) do(ctx context.Context, fn func(*conn) error) error {
+// do calls fn when a connection may be used. The error is errPoolTimeout, of ctx, or fn's.
+func (s *server) do(ctx context.Context, fn func(*memcache.Client) error) error {
 	if err := s.acquire(ctx); err != nil {
 		return err
 	}
 	defer func() { <-s.slots }()
-	if c := s.takeIdle(); c != nil {
-		err := fn(c)
-		s.release(c, err)
-		if !closedByPeer(err) {
-			return err
-		}
+	err := fn(s.client)
+	if closedByPeer(err) {
 		// Very likely the server was restarted, and every idle connection is as dead as this one.
-		s.closeIdle()
+		s.client.Close()
+		err = fn(s.client)
 	}
-	fresh, err := s.dialer.dial(ctx)
-	if err != nil {
-		return err
-	}
-	c := newConn(fresh, s.ioTimeout)
-	err = fn(c)
-	s.release(c, err)
 	return err
-}
-
-// takeIdle returns a connection that is not in use, nil if there is none.
-func (s *server) takeIdle() *conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	last := len(s.idle) - 1
-	if last < 0 {
-		return nil
-	}
-	c := s.idle[last]
-	s.idle[last], s.idle = nil, s.idle[:last]
-	return c
-}
-
-// release keeps c for the next command, unless the last one, which ended with err, has left it in an unknown state.
-func (s *server) release(c *conn, err error) {
-	if !c.reusable(err) {
-		c.Close()
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.idle = append(s.idle, c)
-}
-
-func (s *server) closeIdle() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.idle {
-		c.Close()
-	}
-	s.idle = nil
 }
 
 func (s *server) acquire(ctx context.Context) error {
@@ -158,8 +129,16 @@ func closedByPeer(err error) bool {
 
 // answered tells whether err is something the server said, rather than trouble in reaching or hearing it.
 func answered(err error) bool {
-	_, ok := errors.AsType[answer](err)
-	return ok
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return false
+	}
+	if _, ok := errors.AsType[dialError](err); ok {
+		return false
+	}
+	if _, ok := errors.AsType[*memcache.ConnectTimeoutError](err); ok {
+		return false
+	}
+	return !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, errPoolTimeout)
 }
 
 // A limiter decides when a server has failed too often to be asked.
