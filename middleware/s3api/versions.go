@@ -138,8 +138,17 @@ func invalidVersion(argument, value string) error {
 }
 
 // restore makes the newest version that is left the current one, after the current one was deleted by its id; unless somebody
-// has stored another meanwhile.
+// has stored another meanwhile. Where somebody writes at the same time, it looks again: what that leaves may be a link no more.
 func (x *exchange) restore(on resource) error {
+	for range undoTries {
+		if err := x.restoreOnce(on); !errors.Is(err, s3err.ConditionalRequestConflict) {
+			return err
+		}
+	}
+	return nil // others keep writing it, and the last of them has it
+}
+
+func (x *exchange) restoreOnce(on resource) error {
 	return x.eachVersion(on, func(version resource, e listing.Entry) (more bool, err error) {
 		if isMarkerEntry(e) || e.Raw("is_latest") == "true" {
 			return false, nil
@@ -153,7 +162,7 @@ func (x *exchange) restore(on resource) error {
 		switch {
 		case missing(err):
 			return true, nil // it is gone already
-		case errors.Is(err, s3err.PreconditionFailed), errors.Is(err, s3err.ConditionalRequestConflict):
+		case errors.Is(err, s3err.PreconditionFailed):
 			return false, nil
 		}
 		return false, err
