@@ -55,7 +55,7 @@ browser: ## look at pages and scripts in a real browser, which must be installed
 
 gateway: build ## compare what real S3 clients see of a store and through the gateway, in all ways; takes an hour
 	@.ci/gateway-clients --check --store swift --clients virtual --tls
-	@status=0; for store in apus swift; do for ways in "" "--addressing virtual" "--clients virtual" "--clients virtual --addressing virtual"; do \
+	@status=0; for store in apus swift ceph; do for ways in "" "--addressing virtual" "--clients virtual" "--clients virtual --addressing virtual"; do \
 	  for tls in "" --tls; do .ci/gateway-clients --store $$store $$ways $$tls || status=1; done; done; done; exit $$status
 
 bench: ## run the Go benchmarks

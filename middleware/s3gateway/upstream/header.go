@@ -50,14 +50,21 @@ func clean(from http.Header) http.Header {
 		}
 	}
 	dropNamed(to, from["Connection"])
-	if encodings, ok := to["Content-Encoding"]; ok {
-		if rest := awschunked.StripEncoding(strings.Join(encodings, ",")); rest != "" {
-			to["Content-Encoding"] = []string{rest}
-		} else {
-			delete(to, "Content-Encoding")
-		}
-	}
+	unframe(to)
 	return to
+}
+
+// unframe takes aws-chunked out of Content-Encoding.
+func unframe(h http.Header) {
+	encodings, ok := h["Content-Encoding"]
+	if !ok {
+		return
+	}
+	if rest := awschunked.StripEncoding(strings.Join(encodings, ",")); rest != "" {
+		h["Content-Encoding"] = []string{rest}
+	} else {
+		delete(h, "Content-Encoding")
+	}
 }
 
 // ambiguous says whether a name has an underscore that many servers do not tell from a dash, so that a header could be
@@ -79,11 +86,15 @@ func dropNamed(h http.Header, connection []string) {
 	}
 }
 
-// cleanResponse removes an answer's headers of the connection that it came over.
+// cleanResponse removes an answer's headers of the connection that it came over, and aws-chunked: Ceph 16 keeps that with an object whose
+// body came so, be it that only we sent it in chunks. No answer's body is in such chunks. Other encodings stay as they are written.
 func cleanResponse(h http.Header) {
 	named := h["Connection"]
 	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Alt-Svc"} {
 		delete(h, name)
 	}
 	dropNamed(h, named)
+	if slices.ContainsFunc(h["Content-Encoding"], func(line string) bool { return strings.Contains(strings.ToLower(line), "aws-chunked") }) {
+		unframe(h)
+	}
 }

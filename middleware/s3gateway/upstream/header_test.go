@@ -68,3 +68,30 @@ func TestNoHeaders(t *testing.T) {
 		}
 	}
 }
+
+// TestKeptFraming has a store answer with the framing that an object's body came with, as Ceph 16 does.
+func TestKeptFraming(t *testing.T) {
+	cases := []struct {
+		name        string
+		given, want []string
+	}{
+		{"nothing else", []string{"aws-chunked"}, nil},
+		{"before the client's own", []string{"aws-chunked,gzip"}, []string{"gzip"}},
+		{"in another case of letters, between others", []string{"a, AWS-Chunked, b"}, []string{"a,b"}},
+		{"in a line of its own", []string{"gzip", "aws-chunked"}, []string{"gzip"}},
+		{"none", nil, nil},
+		{"others alone", []string{"gzip, br"}, []string{"gzip, br"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStore(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header()["Content-Encoding"] = c.given
+				w.Write([]byte("body"))
+			})
+			resp, body := send(t, open(t, base(s.URL), Deps{}), get("k"))
+			if got := resp.Header["Content-Encoding"]; !slices.Equal(got, c.want) || body != "body" {
+				t.Errorf("an answer with %q: %q and body %q, want %q", c.given, got, body, c.want)
+			}
+		})
+	}
+}
