@@ -53,7 +53,7 @@ browser: ## look at pages and scripts in a real browser, which must be installed
 	APUS_TEST_BROWSER=1 $(GO) test -count=1 -v -run '^TestBrowser' ./internal/browser \
 	  $$(git grep -l '/internal/browser"' -- '*_test.go' | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
 
-gateway: build ## compare what real S3 clients see of a store and through the gateway, in all ways; takes an hour
+gateway: build ## compare what real S3 clients see of a store and through the gateway, in all ways; takes two hours
 	@.ci/gateway-clients --check --store swift --clients virtual --tls
 	@status=0; for store in apus swift ceph; do for ways in "" "--addressing virtual" "--clients virtual" "--clients virtual --addressing virtual"; do \
 	  for tls in "" --tls; do .ci/gateway-clients --store $$store $$ways $$tls || status=1; done; done; done; exit $$status
