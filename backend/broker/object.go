@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/apus-storage/apus/internal/timestamp"
@@ -267,18 +268,44 @@ func (m *objectMerge) store(h *handle) error {
 			}
 		}
 	}
+	var rows []*ObjectRow
 	for _, key := range m.order {
-		s := m.state[key]
-		if !s.changed {
-			continue
+		if s := m.state[key]; s.changed {
+			rows = append(rows, &s.row)
 		}
-		r := &s.row
-		if _, err := h.exec(`INSERT INTO object (name, created_at, size, content_type, etag, deleted, storage_policy_index)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`, r.Name, r.CreatedAt, r.Size, r.ContentType, r.ETag, r.Deleted, r.Policy); err != nil {
+	}
+	for len(rows) >= insertRows {
+		if err := insertObjects(h, insertMany, rows[:insertRows]); err != nil {
+			return err
+		}
+		rows = rows[insertRows:]
+	}
+	for i := range rows {
+		if err := insertObjects(h, insertOne, rows[i:i+1]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// insertRows is how many rows one statement adds where there are that many. SQLite keeps a copy of each page that a statement
+// changes, its triggers included, so that it can take back the statement: for each row anew, if each has a statement of its own.
+const insertRows = 32
+
+const (
+	insertOne = "INSERT INTO object (name, created_at, size, content_type, etag, deleted, storage_policy_index)\n\tVALUES " + insertRow
+	insertRow = "(?, ?, ?, ?, ?, ?, ?)"
+)
+
+var insertMany = insertOne + strings.Repeat(", "+insertRow, insertRows-1)
+
+func insertObjects(h *handle, query string, rows []*ObjectRow) error {
+	args := make([]any, 0, 7*len(rows))
+	for _, r := range rows {
+		args = append(args, r.Name, r.CreatedAt, r.Size, r.ContentType, r.ETag, r.Deleted, r.Policy)
+	}
+	_, err := h.exec(query, args...)
+	return err
 }
 
 const selectObject = "SELECT ROWID, name, created_at, size, content_type, etag, deleted, storage_policy_index FROM object "
