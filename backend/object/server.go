@@ -17,6 +17,7 @@ import (
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/disk"
+	"github.com/apus-storage/apus/internal/md5pair"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/internal/policy"
@@ -46,6 +47,7 @@ type Server struct {
 	allowed   []string // titles of the headers that are stored
 	isAllowed map[string]bool
 	buffers   sync.Pool // *[]byte of network_chunk_size
+	md5s      md5pair.Group
 	reserved  *reservations
 
 	ownTransport *nodes.TCP      // to be closed
