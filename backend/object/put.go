@@ -57,7 +57,7 @@ func (s *Server) put(c *call) error {
 	defer up.Close()
 	s.beginRead(c)
 	c.consent(footer, cond)
-	body, err := footer.begin(c, func() { s.beginRead(c) })
+	body, err := footer.begin(c)
 	if err != nil {
 		return err
 	}
@@ -229,11 +229,10 @@ func (s *Server) receive(c *call, body io.Reader, up store.Upload) (int64, []byt
 	sum := s.hasherOf(c.r.Body)
 	var total int64
 	for {
-		if time.Now().After(deadline) {
-			return 0, nil, reply.Status(http.StatusRequestTimeout).Because(errors.New("upload took too long"))
+		n, err := s.fill(c, body, *buf, deadline)
+		if err != nil && err != io.EOF {
+			return 0, nil, err
 		}
-		s.beginRead(c)
-		n, err := body.Read(*buf)
 		if n > 0 {
 			sum.add((*buf)[:n])
 			total += int64(n)
@@ -245,16 +244,34 @@ func (s *Server) receive(c *call, body io.Reader, up store.Upload) (int64, []byt
 			sum, err := sum.md5(total)
 			return total, sum, err
 		}
-		if err != nil {
-			return 0, nil, err
-		}
 	}
 }
 
-// beginRead allows the client client_timeout from now for what is read next.
+// fill reads until the buffer is full or the body ends. A body comes in pieces of whatever sizes, a small one mostly in two: one
+// with the head, and the rest. Whoever writes them to a disk makes a call for each.
+func (s *Server) fill(c *call, body io.Reader, buf []byte, deadline time.Time) (n int, err error) {
+	for n < len(buf) && err == nil {
+		if time.Now().After(deadline) {
+			return n, reply.Status(http.StatusRequestTimeout).Because(errors.New("upload took too long"))
+		}
+		s.beginRead(c)
+		var m int
+		m, err = body.Read(buf[n:])
+		n += m
+	}
+	return n, err
+}
+
+// beginRead allows the client client_timeout from now for what is read next, and up to an eighth more: moving the deadline costs
+// more than looking at the clock.
 func (s *Server) beginRead(c *call) {
+	now, limit := time.Now(), s.cfg.ClientTimeout.Duration
+	if now.Before(c.deadlineHolds) {
+		return
+	}
+	c.deadlineHolds = now.Add(limit / 8)
 	// A caller in this process has no deadlines, and no network that could hang.
-	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(s.cfg.ClientTimeout.Duration))
+	_ = http.NewResponseController(c.w).SetReadDeadline(c.deadlineHolds.Add(limit))
 }
 
 // readFailure is the answer to a body that cannot be read.
