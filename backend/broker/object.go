@@ -42,6 +42,9 @@ func (r *ObjectRow) times() (t timestamp.Triple, err error) {
 		return t, fmt.Errorf("object row %q: %w: %w", r.Name, ErrInvalidRow, err)
 	}
 	// A content-type time on its own stands for the metadata too: Swift changes a type only together with it.
+	if r.ContentTypeTimestamp == "" && r.MetaTimestamp == "" {
+		return t, nil
+	}
 	for _, part := range []struct {
 		text string
 		dst  []*timestamp.Timestamp
@@ -143,14 +146,14 @@ func objectFromTuple(t []any) (r ObjectRow, err error) {
 	if len(t) < 6 {
 		return r, fmt.Errorf("object record of %d elements: %w", len(t), ErrInvalidRow)
 	}
-	for i, dst := range map[int]*string{0: &r.Name, 1: &r.CreatedAt, 3: &r.ContentType, 4: &r.ETag, 7: &r.ContentTypeTimestamp, 8: &r.MetaTimestamp} {
-		if i < len(t) {
+	for i, dst := range [...]*string{0: &r.Name, 1: &r.CreatedAt, 3: &r.ContentType, 4: &r.ETag, 7: &r.ContentTypeTimestamp, 8: &r.MetaTimestamp} {
+		if i < len(t) && dst != nil {
 			*dst, _ = textOf(t[i])
 		}
 	}
 	var deleted, pol int64
-	for i, dst := range map[int]*int64{2: &r.Size, 5: &deleted, 6: &pol} {
-		if i >= len(t) || t[i] == nil {
+	for i, dst := range [...]*int64{2: &r.Size, 5: &deleted, 6: &pol} {
+		if i >= len(t) || dst == nil || t[i] == nil {
 			continue
 		}
 		if *dst, err = numberOf(t[i]); err != nil {
