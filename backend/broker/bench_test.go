@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func benchContainer(b *testing.B) *Container {
+func benchContainer(b testing.TB) *Container {
 	c := newPool(b).Container(testPlace(b), "AUTH_a", "c")
 	if err := c.Create(parseTime("1700000000"), 0); err != nil {
 		b.Fatal(err)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/apus-storage/apus/internal/timestamp"
@@ -41,6 +42,9 @@ func (r *ObjectRow) times() (t timestamp.Triple, err error) {
 		return t, fmt.Errorf("object row %q: %w: %w", r.Name, ErrInvalidRow, err)
 	}
 	// A content-type time on its own stands for the metadata too: Swift changes a type only together with it.
+	if r.ContentTypeTimestamp == "" && r.MetaTimestamp == "" {
+		return t, nil
+	}
 	for _, part := range []struct {
 		text string
 		dst  []*timestamp.Timestamp
@@ -142,14 +146,14 @@ func objectFromTuple(t []any) (r ObjectRow, err error) {
 	if len(t) < 6 {
 		return r, fmt.Errorf("object record of %d elements: %w", len(t), ErrInvalidRow)
 	}
-	for i, dst := range map[int]*string{0: &r.Name, 1: &r.CreatedAt, 3: &r.ContentType, 4: &r.ETag, 7: &r.ContentTypeTimestamp, 8: &r.MetaTimestamp} {
-		if i < len(t) {
+	for i, dst := range [...]*string{0: &r.Name, 1: &r.CreatedAt, 3: &r.ContentType, 4: &r.ETag, 7: &r.ContentTypeTimestamp, 8: &r.MetaTimestamp} {
+		if i < len(t) && dst != nil {
 			*dst, _ = textOf(t[i])
 		}
 	}
 	var deleted, pol int64
-	for i, dst := range map[int]*int64{2: &r.Size, 5: &deleted, 6: &pol} {
-		if i >= len(t) || t[i] == nil {
+	for i, dst := range [...]*int64{2: &r.Size, 5: &deleted, 6: &pol} {
+		if i >= len(t) || dst == nil || t[i] == nil {
 			continue
 		}
 		if *dst, err = numberOf(t[i]); err != nil {
@@ -267,18 +271,44 @@ func (m *objectMerge) store(h *handle) error {
 			}
 		}
 	}
+	var rows []*ObjectRow
 	for _, key := range m.order {
-		s := m.state[key]
-		if !s.changed {
-			continue
+		if s := m.state[key]; s.changed {
+			rows = append(rows, &s.row)
 		}
-		r := &s.row
-		if _, err := h.exec(`INSERT INTO object (name, created_at, size, content_type, etag, deleted, storage_policy_index)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`, r.Name, r.CreatedAt, r.Size, r.ContentType, r.ETag, r.Deleted, r.Policy); err != nil {
+	}
+	for len(rows) >= insertRows {
+		if err := insertObjects(h, insertMany, rows[:insertRows]); err != nil {
+			return err
+		}
+		rows = rows[insertRows:]
+	}
+	for i := range rows {
+		if err := insertObjects(h, insertOne, rows[i:i+1]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// insertRows is how many rows one statement adds where there are that many. SQLite keeps a copy of each page that a statement
+// changes, its triggers included, so that it can take back the statement: for each row anew, if each has a statement of its own.
+const insertRows = 32
+
+const (
+	insertOne = "INSERT INTO object (name, created_at, size, content_type, etag, deleted, storage_policy_index)\n\tVALUES " + insertRow
+	insertRow = "(?, ?, ?, ?, ?, ?, ?)"
+)
+
+var insertMany = insertOne + strings.Repeat(", "+insertRow, insertRows-1)
+
+func insertObjects(h *handle, query string, rows []*ObjectRow) error {
+	args := make([]any, 0, 7*len(rows))
+	for _, r := range rows {
+		args = append(args, r.Name, r.CreatedAt, r.Size, r.ContentType, r.ETag, r.Deleted, r.Policy)
+	}
+	_, err := h.exec(query, args...)
+	return err
 }
 
 const selectObject = "SELECT ROWID, name, created_at, size, content_type, etag, deleted, storage_policy_index FROM object "

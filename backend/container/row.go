@@ -38,23 +38,24 @@ func objectRow(c *dbserver.Call, index policy.Index) (broker.ObjectRow, *reply.E
 	if row.Size, err = strconv.ParseInt(c.Header.Get("X-Size"), 10, 64); err != nil {
 		return row, reply.Text(http.StatusBadRequest, "Invalid X-Size header").Because(err)
 	}
-	for _, must := range []string{"X-Content-Type", "X-Etag"} {
+	for _, must := range [...]string{"X-Content-Type", "X-Etag"} {
 		if len(c.Header[must]) == 0 {
 			return row, reply.Text(http.StatusBadRequest, "Missing "+must+" header")
 		}
 	}
-	for header, dst := range map[string]*string{
-		"X-Content-Type-Timestamp": &row.ContentTypeTimestamp, "X-Meta-Timestamp": &row.MetaTimestamp,
-	} {
-		value := c.Header.Get(header)
+	for _, part := range [...]struct {
+		header string
+		dst    *string
+	}{{"X-Content-Type-Timestamp", &row.ContentTypeTimestamp}, {"X-Meta-Timestamp", &row.MetaTimestamp}} {
+		value := c.Header.Get(part.header)
 		if value == "" {
 			continue
 		}
 		t, err := timestamp.Parse(value)
 		if err != nil {
-			return row, reply.Text(http.StatusBadRequest, "Invalid "+header+" header").Because(err)
+			return row, reply.Text(http.StatusBadRequest, "Invalid "+part.header+" header").Because(err)
 		}
-		*dst = t.Internal()
+		*part.dst = t.Internal()
 	}
 	return row, nil
 }

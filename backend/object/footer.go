@@ -63,8 +63,8 @@ func footerOf(r *http.Request) (*footer, error) {
 	return &footer{boundary: boundary}, nil
 }
 
-// begin returns the reader of the object's bytes. More is called before each read of the connection, and may end it.
-func (f *footer) begin(c *call, more func() error) (io.Reader, error) {
+// begin returns the reader of the object's bytes.
+func (f *footer) begin(c *call) (io.Reader, error) {
 	if f.boundary == "" {
 		return c.r.Body, nil
 	}
@@ -74,26 +74,7 @@ func (f *footer) begin(c *call, more func() error) (io.Reader, error) {
 	if err != nil {
 		return nil, f.failure(err)
 	}
-	return filler{part, more}, nil
-}
-
-// A filler fills what it is asked to read into. The parser of MIME documents gives away 4 KiB at most, and whoever writes
-// these to a disk makes a call for each.
-type filler struct {
-	r    io.Reader
-	more func() error
-}
-
-func (f filler) Read(p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		if err := f.more(); err != nil {
-			return n, err
-		}
-		var m int
-		m, err = f.r.Read(p[n:])
-		n += m
-	}
-	return n, err
+	return part, nil
 }
 
 // read returns the footer's headers, nil if there is none.

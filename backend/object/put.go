@@ -20,6 +20,7 @@ import (
 	"github.com/apus-storage/apus/backend/store"
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/conditional"
+	"github.com/apus-storage/apus/internal/md5pair"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/internal/reply"
@@ -56,13 +57,11 @@ func (s *Server) put(c *call) error {
 	defer up.Close()
 	s.beginRead(c)
 	c.consent(footer, cond)
-	deadline := time.Now().Add(s.cfg.MaxUploadTime.Duration)
-	more := func() error { return s.goOn(c, deadline) }
-	body, err := footer.begin(c, more)
+	body, err := footer.begin(c)
 	if err != nil {
 		return err
 	}
-	n, sum, err := s.receive(c, body, more, up)
+	n, sum, err := s.receive(c, body, up)
 	if err != nil {
 		return footer.failure(err)
 	}
@@ -70,7 +69,7 @@ func (s *Server) put(c *call) error {
 		return reply.Status(reply.StatusClientDisconnect).Because(fmt.Errorf("got %d bytes of %d", n, size))
 	}
 	s.beginRead(c)
-	late, err := footer.read(c)
+	more, err := footer.read(c)
 	if err != nil {
 		return err
 	}
@@ -78,16 +77,16 @@ func (s *Server) put(c *call) error {
 	// keeping.
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
 	etag := hex.EncodeToString(sum)
-	if want := wantedETag(c.r.Header, late); want != "" && want != etag {
+	if want := wantedETag(c.r.Header, more); want != "" && want != etag {
 		return reply.Status(http.StatusUnprocessableEntity).Because(fmt.Errorf("MD5 is %s, want %s", etag, want))
 	}
-	md := s.metadataOfPut(c, n, etag, late)
+	md := s.metadataOfPut(c, n, etag, more)
 	// From here on the client's going away must not stop us half-way: the object may be visible already.
 	ctx := context.WithoutCancel(c.r.Context())
 	if err := up.CommitIf(ctx, c.at, md, cond.guard(c)); err != nil {
 		return c.failure(err)
 	}
-	s.tellOfPut(ctx, c, before, md, late)
+	s.tellOfPut(ctx, c, before, md, more)
 	c.w.Header()["Etag"] = []string{`"` + etag + `"`}
 	return s.done(c, http.StatusCreated)
 }
@@ -191,21 +190,22 @@ func (s *Server) stateBeforePut(c *call, cond *condition) (*store.Info, error) {
 // hasher is what makes the MD5 of a body: this server, or, in the same process, who sends it.
 type hasher struct {
 	hash.Hash                        // nil if the sender does it
+	together  *md5pair.Group         // of all uploads
 	sent      func() ([]byte, int64) // of the sender
 }
 
-func hasherOf(body io.Reader) hasher {
+func (s *Server) hasherOf(body io.Reader) hasher {
 	if b, ok := body.(nodes.Hashed); ok {
 		if sent := b.ObjectMD5(); sent != nil {
 			return hasher{sent: sent}
 		}
 	}
-	return hasher{Hash: md5.New()}
+	return hasher{Hash: md5.New(), together: &s.md5s}
 }
 
 func (h hasher) add(p []byte) {
 	if h.Hash != nil {
-		h.Write(p)
+		h.together.Write(h.Hash, p)
 	}
 }
 
@@ -221,17 +221,18 @@ func (h hasher) md5(total int64) ([]byte, error) {
 	return sum, nil
 }
 
-// receive copies the body to the disk and returns its length and MD5. More is called before each read.
-func (s *Server) receive(c *call, body io.Reader, more func() error, up store.Upload) (int64, []byte, error) {
+// receive copies the body to the disk and returns its length and MD5.
+func (s *Server) receive(c *call, body io.Reader, up store.Upload) (int64, []byte, error) {
+	deadline := time.Now().Add(s.cfg.MaxUploadTime.Duration)
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
-	sum := hasherOf(c.r.Body)
+	sum := s.hasherOf(c.r.Body)
 	var total int64
 	for {
-		if err := more(); err != nil {
+		n, err := s.fill(c, body, *buf, deadline)
+		if err != nil && err != io.EOF {
 			return 0, nil, err
 		}
-		n, err := body.Read(*buf)
 		if n > 0 {
 			sum.add((*buf)[:n])
 			total += int64(n)
@@ -243,25 +244,34 @@ func (s *Server) receive(c *call, body io.Reader, more func() error, up store.Up
 			sum, err := sum.md5(total)
 			return total, sum, err
 		}
-		if err != nil {
-			return 0, nil, err
+	}
+}
+
+// fill reads until the buffer is full or the body ends. A body comes in pieces of whatever sizes, a small one mostly in two: one
+// with the head, and the rest. Whoever writes them to a disk makes a call for each.
+func (s *Server) fill(c *call, body io.Reader, buf []byte, deadline time.Time) (n int, err error) {
+	for n < len(buf) && err == nil {
+		if time.Now().After(deadline) {
+			return n, reply.Status(http.StatusRequestTimeout).Because(errors.New("upload took too long"))
 		}
+		s.beginRead(c)
+		var m int
+		m, err = body.Read(buf[n:])
+		n += m
 	}
+	return n, err
 }
 
-// goOn allows the client another read, unless the upload has taken too long.
-func (s *Server) goOn(c *call, deadline time.Time) error {
-	if time.Now().After(deadline) {
-		return reply.Status(http.StatusRequestTimeout).Because(errors.New("upload took too long"))
-	}
-	s.beginRead(c)
-	return nil
-}
-
-// beginRead allows the client client_timeout from now for what is read next.
+// beginRead allows the client client_timeout from now for what is read next, and up to an eighth more: moving the deadline costs
+// more than looking at the clock.
 func (s *Server) beginRead(c *call) {
+	now, limit := time.Now(), s.cfg.ClientTimeout.Duration
+	if now.Before(c.deadlineHolds) {
+		return
+	}
+	c.deadlineHolds = now.Add(limit / 8)
 	// A caller in this process has no deadlines, and no network that could hang.
-	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(s.cfg.ClientTimeout.Duration))
+	_ = http.NewResponseController(c.w).SetReadDeadline(c.deadlineHolds.Add(limit))
 }
 
 // readFailure is the answer to a body that cannot be read.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/disk"
+	"github.com/apus-storage/apus/internal/md5pair"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/internal/policy"
@@ -46,6 +49,8 @@ type Server struct {
 	allowed   []string // titles of the headers that are stored
 	isAllowed map[string]bool
 	buffers   sync.Pool // *[]byte of network_chunk_size
+	md5s      md5pair.Group
+	agent     string // how this process names itself to container servers
 	reserved  *reservations
 
 	ownTransport *nodes.TCP      // to be closed
@@ -108,6 +113,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s.buffers.New = func() any { b := make([]byte, cfg.NetworkChunkSize); return &b }
 	s.reserved = newReservations(deps.Clock)
+	s.agent = "object-server " + strconv.Itoa(os.Getpid())
 	s.life, s.giveUp = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -133,6 +139,8 @@ type call struct {
 	at     timestamp.Timestamp // X-Timestamp
 	status int                 // sent, if the verb itself has answered
 	sent   int64               // bytes of body, likewise
+
+	deadlineHolds time.Time // until when the connection's deadline for reading needs not be moved
 }
 
 // ServeHTTP answers one request.

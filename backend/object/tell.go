@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -171,7 +170,7 @@ func (s *Server) signed(c *call, row headers, policyIndex string) headers {
 	return row.set("X-Trans-Id", txn).
 		set("Referer", c.r.Method+" http://"+c.r.Host+apipath.Quote(c.r.URL.Path)).
 		set("X-Backend-Storage-Policy-Index", policyIndex).
-		set("User-Agent", "object-server "+strconv.Itoa(os.Getpid()))
+		set("User-Agent", s.agent)
 }
 
 // splitTrim splits a comma list. Nothing is one empty element, as the proxy's lists are made.

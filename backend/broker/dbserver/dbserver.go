@@ -128,6 +128,9 @@ func (f *Frame) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *Frame) log(r *http.Request, answer *reply.Error, took time.Duration) {
+	if !f.Deps.Logger.Enabled(r.Context(), slog.LevelInfo) && (answer.Err == nil || answer.Code < 500) {
+		return
+	}
 	attrs := []any{"method", r.Method, "path", r.URL.Path, "status", answer.Code, "txn", r.Header.Get("X-Trans-Id"), "took", took}
 	switch {
 	case answer.Err != nil && answer.Code >= 500:
