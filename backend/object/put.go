@@ -20,7 +20,6 @@ import (
 	"github.com/apus-storage/apus/backend/store"
 	"github.com/apus-storage/apus/internal/apipath"
 	"github.com/apus-storage/apus/internal/conditional"
-	"github.com/apus-storage/apus/internal/md5pair"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/internal/reply"
@@ -190,22 +189,21 @@ func (s *Server) stateBeforePut(c *call, cond *condition) (*store.Info, error) {
 // hasher is what makes the MD5 of a body: this server, or, in the same process, who sends it.
 type hasher struct {
 	hash.Hash                        // nil if the sender does it
-	together  *md5pair.Group         // of all uploads
 	sent      func() ([]byte, int64) // of the sender
 }
 
-func (s *Server) hasherOf(body io.Reader) hasher {
+func hasherOf(body io.Reader) hasher {
 	if b, ok := body.(nodes.Hashed); ok {
 		if sent := b.ObjectMD5(); sent != nil {
 			return hasher{sent: sent}
 		}
 	}
-	return hasher{Hash: md5.New(), together: &s.md5s}
+	return hasher{Hash: md5.New()}
 }
 
 func (h hasher) add(p []byte) {
 	if h.Hash != nil {
-		h.together.Write(h.Hash, p)
+		h.Write(p)
 	}
 }
 
@@ -226,7 +224,7 @@ func (s *Server) receive(c *call, body io.Reader, up store.Upload) (int64, []byt
 	deadline := time.Now().Add(s.cfg.MaxUploadTime.Duration)
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
-	sum := s.hasherOf(c.r.Body)
+	sum := hasherOf(c.r.Body)
 	var total int64
 	for {
 		n, err := s.fill(c, body, *buf, deadline)

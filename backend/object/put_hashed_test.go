@@ -19,8 +19,7 @@ func (s sent) ObjectMD5() func() ([]byte, int64) { return func() ([]byte, int64)
 // TestWhatTheSenderHashesIsNotHashed checks that a sum is believed, and is not where it is one of other bytes.
 func TestWhatTheSenderHashesIsNotHashed(t *testing.T) {
 	other := md5.Sum([]byte("not what is sent"))
-	s := new(Server)
-	h := s.hasherOf(sent{strings.NewReader("hello"), other[:], 5})
+	h := hasherOf(sent{strings.NewReader("hello"), other[:], 5})
 	h.add([]byte("hello"))
 	if sum, err := h.md5(5); err != nil || string(sum) != string(other[:]) {
 		t.Errorf("got %x, %v, want the sender's sum", sum, err)
@@ -28,10 +27,10 @@ func TestWhatTheSenderHashesIsNotHashed(t *testing.T) {
 	if _, err := h.md5(4); err == nil {
 		t.Error("fewer bytes than were hashed are no error")
 	}
-	if _, err := s.hasherOf(sent{strings.NewReader("hello"), nil, 5}).md5(5); err == nil {
+	if _, err := hasherOf(sent{strings.NewReader("hello"), nil, 5}).md5(5); err == nil {
 		t.Error("no sum is no error")
 	}
-	h = s.hasherOf(strings.NewReader("hello"))
+	h = hasherOf(strings.NewReader("hello"))
 	h.add([]byte("hello"))
 	want := md5.Sum([]byte("hello"))
 	if sum, err := h.md5(5); err != nil || string(sum) != string(want[:]) {

@@ -19,7 +19,6 @@ import (
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/conditional"
 	"github.com/apus-storage/apus/internal/disk"
-	"github.com/apus-storage/apus/internal/md5pair"
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/internal/policy"
@@ -49,8 +48,7 @@ type Server struct {
 	allowed   []string // titles of the headers that are stored
 	isAllowed map[string]bool
 	buffers   sync.Pool // *[]byte of network_chunk_size
-	md5s      md5pair.Group
-	agent     string // how this process names itself to container servers
+	agent     string    // how this process names itself to container servers
 	reserved  *reservations
 
 	ownTransport *nodes.TCP      // to be closed
