@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"net/http"
@@ -169,13 +170,13 @@ func (x *exchange) restoreOnce(on resource) error {
 	})
 }
 
-// rewriteVersion changes the ACL of a version where it is, as AWS does: it becomes no other version, and not the current one. It
-// returns false if the bucket has never kept versions.
+// rewriteVersion changes the ACL of a version where it is, as AWS does: it becomes no other version, not the current one, and not newer
+// than an upload that is under way. It returns false if there is nobody who could do that.
 func (x *exchange) rewriteVersion(a *answer, acl string) (bool, error) {
-	on := resource{bucket: x.bucket, key: x.key, version: a.version}
-	if on.version == "" {
-		return false, nil
+	if a.version == "" && (!x.features().versioning || a.swift["content-location"] != "") {
+		return false, nil // the latter is what a link of Swift's leads to
 	}
+	on := resource{bucket: x.bucket, key: x.key, version: cmp.Or(a.version, "null")}
 	_, err := x.ask(call{method: post, on: on, header: http.Header{objectACLHeader: {acl}, "X-Backend-Rewrite-Version": {"true"}}})
 	return true, err
 }

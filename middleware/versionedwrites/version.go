@@ -22,6 +22,8 @@ func (c *objectCall) serveVersion(id string) error {
 	switch {
 	case c.r.Method == http.MethodPost && !rewrites(c.r):
 		return reply.Raw(http.StatusBadRequest, "POST to a specific version is not allowed")
+	case c.hidden == "" && id == nullVersion && c.r.Method == http.MethodPost && rewrites(c.r):
+		return c.rewrite(c.path)
 	case c.hidden == "" && id != nullVersion:
 		return reply.Raw(http.StatusBadRequest, "version-aware operations require that the container is versioned")
 	case c.hidden != "" && id == nullVersion && nulls(c.r):
