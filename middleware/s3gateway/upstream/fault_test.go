@@ -284,6 +284,29 @@ func TestConnectionsThatWereClosed(t *testing.T) {
 	}
 }
 
+// TestDeletionsSayThatTheyHaveNoBody has a store wait for a body that no length rules out.
+func TestDeletionsSayThatTheyHaveNoBody(t *testing.T) {
+	heads := make(chan string, 10)
+	u := open(t, base(raw(t, func(conn net.Conn) {
+		b := bufio.NewReader(conn)
+		var head strings.Builder
+		for line := ""; line != "\r\n"; head.WriteString(line) {
+			var err error
+			if line, err = b.ReadString('\n'); err != nil {
+				return
+			}
+		}
+		heads <- head.String()
+		io.WriteString(conn, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+	})), Deps{})
+	for method, want := range map[string]bool{"DELETE": true, "PUT": true, "GET": false, "HEAD": false} {
+		send(t, u, Call{Method: method, Bucket: "bucket", Key: "k", Query: "versionId=1"})
+		if head := <-heads; strings.Contains(head, "\r\nContent-Length: 0\r\n") != want || strings.Contains(head, "Transfer-Encoding") {
+			t.Errorf("the length of nothing is told: %v is wanted; got %q", want, head)
+		}
+	}
+}
+
 func TestMaxRequests(t *testing.T) {
 	s := newStore(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
 	c := base(s.URL)

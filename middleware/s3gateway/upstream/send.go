@@ -185,6 +185,10 @@ func (u *Upstream) request(c Call, k keys) (*http.Request, *sending, error) {
 		h["Accept-Encoding"] = unsigned
 	}
 	if c.Length == 0 {
+		if c.Method == http.MethodDelete {
+			// OpenStack Swift waits for a body unless the length is told, and net/http tells that of nothing only so.
+			r.Body, r.TransferEncoding = http.NoBody, []string{"identity"}
+		}
 		return r, nil, nil
 	}
 	if c.Body == nil {
