@@ -172,6 +172,20 @@ func partial(etag string, after int) http.HandlerFunc {
 	}
 }
 
+// read reads the target in one of two ways, to where it ends or breaks off.
+func read(t *testing.T, f *fake, h http.Header, how string) (string, error) {
+	a := f.d.Read(t.Context(), f.target(), http.MethodGet, h, false)
+	defer a.Body.Close()
+	var b bytes.Buffer
+	var err error
+	if how == "WriteTo" {
+		_, err = a.Body.WriteTo(&b)
+	} else {
+		_, err = io.Copy(&b, struct{ io.Reader }{a.Body})
+	}
+	return b.String(), err
+}
+
 func TestResume(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -200,16 +214,7 @@ func TestResume(t *testing.T) {
 					h.Set("Range", c.rng)
 				}
 				for _, how := range []string{"WriteTo", "Read"} {
-					a := f.d.Read(t.Context(), f.target(), http.MethodGet, h, false)
-					var b bytes.Buffer
-					var err error
-					if how == "WriteTo" {
-						_, err = a.Body.WriteTo(&b)
-					} else {
-						_, err = io.Copy(&b, struct{ io.Reader }{a.Body})
-					}
-					a.Body.Close()
-					if got := b.String(); got != c.want || (err != nil) != c.fails {
+					if got, err := read(t, f, h, how); got != c.want || (err != nil) != c.fails {
 						t.Errorf("%s: got %d bytes, equal %v, error %v; want %d bytes, failing %v", how, len(got), got == c.want, err, len(c.want), c.fails)
 					}
 				}
@@ -293,21 +298,13 @@ func TestResumeOfSeveralRanges(t *testing.T) {
 					f.nodes[i].serve = several("abcd"[i:i+1]+"aaa", "x", n)
 				}
 				for _, how := range []string{"WriteTo", "Read"} {
-					a := f.d.Read(t.Context(), f.target(), http.MethodGet, header, false)
-					var b bytes.Buffer
-					var err error
-					if how == "WriteTo" {
-						_, err = a.Body.WriteTo(&b)
-					} else {
-						_, err = io.Copy(&b, struct{ io.Reader }{a.Body})
-					}
-					a.Body.Close()
+					got, err := read(t, f, header, how)
 					want := whole
 					if c.failed {
 						want = whole[:c.after[0]]
 					}
-					if b.String() != want || (err != nil) != c.failed {
-						t.Errorf("%s: got %d bytes, equal %v, error %v; want %d bytes, failing %v", how, b.Len(), b.String() == want, err, len(want), c.failed)
+					if got != want || (err != nil) != c.failed {
+						t.Errorf("%s: got %d bytes, equal %v, error %v; want %d bytes, failing %v", how, len(got), got == want, err, len(want), c.failed)
 					}
 				}
 			})
