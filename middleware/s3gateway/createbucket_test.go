@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/apus-storage/apus/internal/closedport"
 )
 
 func TestBucketsAreMadeWhereStoresWantThem(t *testing.T) {
@@ -100,6 +102,7 @@ func TestEachStoreIsToldItsOwnPlace(t *testing.T) {
 	g := newGateway(t, first.upstream("first", "region = 'eu-1'"), second.upstream("second", "region = 'eu-2'"), clients,
 		"[[filter.s3gateway.route]]\nbucket = '*'\nupstreams = ['first', 'second']\n")
 	first.server.Close()
+	closedport.Keep(t, first.server.Listener.Addr().String())
 	g.want(200, "PUT", "/photos", "<CreateBucketConfiguration><LocationConstraint>us-east-1</LocationConstraint></CreateBucketConfiguration>")
 	if !strings.Contains(document, "<LocationConstraint>eu-2</LocationConstraint>") {
 		t.Errorf("the second store gets %q", document)

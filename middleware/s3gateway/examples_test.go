@@ -20,6 +20,7 @@ import (
 
 	"github.com/apus-storage/apus/internal/assembly"
 	"github.com/apus-storage/apus/internal/clock"
+	"github.com/apus-storage/apus/internal/closedport"
 	"github.com/apus-storage/apus/internal/disk"
 )
 
@@ -85,6 +86,7 @@ func TestExampleFailover(t *testing.T) {
 		t.Errorf("the second store was asked %q", got)
 	}
 	here.server.Close()
+	closedport.Keep(t, here.server.Listener.Addr().String())
 	g.has("/photos/a", "a")
 	g.want(200, "PUT", "/photos/b", "b")
 	there.has("/photos/b", "b")

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/apus-storage/apus/internal/closedport"
 )
 
 // raw is a store that answers each connection as a test says, with whatever bytes.
@@ -59,12 +61,6 @@ func says(text string) func(net.Conn) {
 // TestFaultsOfAStore has the client hear of every fault, in bounded time, and never get a part for the whole.
 func TestFaultsOfAStore(t *testing.T) {
 	gone := raw(t, func(net.Conn) {})
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := closed.Addr().String()
-	closed.Close()
 	hold := make(chan struct{})
 	defer close(hold)
 	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -84,7 +80,7 @@ func TestFaultsOfAStore(t *testing.T) {
 		code           string
 		broken         bool // a GET's answer breaks off
 	}{
-		{"nobody listens", "http://" + nobody, 503, "ServiceUnavailable", false},
+		{"nobody listens", "http://" + closedport.New(t), 503, "ServiceUnavailable", false},
 		{"no such host", "http://no-such-host.invalid", 503, "ServiceUnavailable", false},
 		{"a certificate of somebody else", untrusted.URL, 503, "ServiceUnavailable", false},
 		{"no TLS where TLS should be", "https://" + raw(t, func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }), 503, "ServiceUnavailable", false},

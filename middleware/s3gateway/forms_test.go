@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apus-storage/apus/internal/closedport"
 	"github.com/apus-storage/apus/internal/sigv2"
 	"github.com/apus-storage/apus/internal/sigv4"
 	"github.com/apus-storage/apus/middleware/s3gateway/internal/attacks"
@@ -394,6 +395,7 @@ func TestFormsFailOver(t *testing.T) {
 	}
 	first.server.CloseClientConnections()
 	first.server.Listener.Close()
+	closedport.Keep(t, first.server.Listener.Addr().String())
 	g.posts(204, "photos", page{fields: []pair{userKey}, file: "second"})
 	second.has("/photos/user/photo.png", "second")
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apus-storage/apus/internal/closedport"
 	"github.com/apus-storage/apus/internal/postform"
 	"github.com/apus-storage/apus/internal/postpolicy"
 	"github.com/apus-storage/apus/internal/sigv4"
@@ -133,6 +134,7 @@ func TestFormsAreSentOnce(t *testing.T) {
 	}
 	first.CloseClientConnections()
 	first.Listener.Close()
+	closedport.Keep(t, first.Listener.Addr().String())
 	// Without a connection that had been idle, which would be found broken only when a part of the form had been sent.
 	group = NewGroup(route.Failover, []*Upstream{open(t, base(first.URL), Deps{}), open(t, base(second.URL), Deps{})})
 	resp, from, err = group.Do(context.Background(), formCall("file"))
