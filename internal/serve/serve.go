@@ -214,6 +214,7 @@ func (c *Config) Server(h http.Handler, log *slog.Logger) *http.Server {
 	if idle < 0 {
 		idle = c.ClientTimeout.Duration
 	}
+	h = lingering(h)
 	if c.CutStalled {
 		h = impatient(c.ClientTimeout.Duration, h)
 	}

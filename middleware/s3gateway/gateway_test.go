@@ -21,6 +21,7 @@ import (
 	"github.com/apus-storage/apus/internal/clock"
 	"github.com/apus-storage/apus/internal/config"
 	"github.com/apus-storage/apus/internal/disk"
+	"github.com/apus-storage/apus/internal/serve"
 	"github.com/apus-storage/apus/internal/sigv4"
 	"github.com/apus-storage/apus/middleware/s3gateway"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable"
@@ -170,11 +171,14 @@ func startGateway(t *testing.T, text string, functions map[string]callable.Funct
 	if g.server, err = tryGateway(log, functions, g.metrics, text); err != nil {
 		t.Fatal(err)
 	}
-	g.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	options := serve.Defaults()
+	g.http = httptest.NewUnstartedServer(nil)
+	g.http.Config = options.Server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.busy.Add(1)
 		defer g.busy.Add(-1)
 		g.server.ServeHTTP(w, r)
-	}))
+	}), log)
+	g.http.Start()
 	t.Cleanup(func() {
 		g.http.Close()
 		if err := g.server.Close(); err != nil {
