@@ -137,6 +137,7 @@ const gatewayFile = `
 [DEFAULT]
 bind_ip = "127.0.0.1"
 bind_port = %s
+workers = %s
 
 [pipeline.main]
 pipeline = ["catch_errors", "metrics", "proxy-logging", "s3gateway", "end"]
@@ -164,8 +165,8 @@ bucket = "*"
 upstreams = ["store"]
 `
 
-// gatewayProcess starts `apus gateway` in front of a store, and returns its address and its process.
-func gatewayProcess(t *testing.T, binary, store string, more ...string) (string, int) {
+// gatewayProcess starts `apus gateway` in front of a store, and returns its address and its process. Workers are as in its file.
+func gatewayProcess(t *testing.T, binary, store, workers string) (string, int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -175,7 +176,7 @@ func gatewayProcess(t *testing.T, binary, store string, more ...string) (string,
 	l.Close()
 	_, port, _ := net.SplitHostPort(address)
 	path := filepath.Join(t.TempDir(), "s3-gateway.toml")
-	text := fmt.Sprintf(gatewayFile, port, store) + strings.Join(more, "\n")
+	text := fmt.Sprintf(gatewayFile, port, workers, store)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -219,9 +220,11 @@ func TestGatewayCost(t *testing.T) {
 	}
 	store := costly(t, "store alone", "store")
 	bare := costly(t, "bare proxy", "http://"+store.address)
-	gateway := &contender{name: "gateway"}
-	gateway.address, gateway.pid = gatewayProcess(t, buildApus(t), "http://"+store.address)
-	all := []*contender{store, bare, gateway}
+	all := []*contender{store, bare, {name: "gateway, one worker"}, {name: "gateway"}}
+	binary := buildApus(t)
+	for c, workers := range map[*contender]string{all[2]: "1", all[3]: `"auto"`} {
+		c.address, c.pid = gatewayProcess(t, binary, "http://"+store.address, workers)
+	}
 	for _, connections := range []int{1, 8} {
 		t.Run(fmt.Sprintf("%d connections", connections), func(t *testing.T) {
 			const rounds, count = 7, 4000
@@ -240,27 +243,30 @@ func TestGatewayCost(t *testing.T) {
 	}
 }
 
-// judgeCost shows the rounds and says whether the gateway is good enough.
+// judgeCost shows the rounds and says whether the gateway is good enough: with one connection that with one worker, which need not wake
+// others up; with more that with a worker a processor, as it comes.
 func judgeCost(t *testing.T, connections int, all []*contender) {
 	t.Helper()
 	for _, c := range all {
-		t.Logf("%-12s median latency %v: %v", c.name, middle(c.median), c.median)
-		t.Logf("%-12s processor time of a request %v: %v", c.name, middle(c.cpu), c.cpu)
+		t.Logf("%-19s median latency %v: %v", c.name, middle(c.median), c.median)
+		t.Logf("%-19s processor time of a request %v: %v", c.name, middle(c.cpu), c.cpu)
 	}
-	store, bare, gateway := all[0], all[1], all[2]
-	var added []time.Duration
-	var times []float64
-	for i := range gateway.median {
-		added = append(added, gateway.median[i]-store.median[i])
-		times = append(times, float64(gateway.cpu[i])/float64(bare.cpu[i]))
-	}
-	t.Logf("added by the gateway: %v (%v to %v); processor time: %.2f times the bare proxy's (%.2f to %.2f)",
-		middle(added), slices.Min(added), slices.Max(added), middle(times), slices.Min(times), slices.Max(times))
-	if connections == 1 && middle(added) > maxAdded {
-		t.Errorf("the gateway adds %v to a GET, want %v at most", middle(added), maxAdded)
-	}
-	if connections > 1 && middle(times) > maxTimes {
-		t.Errorf("the gateway takes %.2f times the processor time of a bare proxy, want %d at most", middle(times), maxTimes)
+	store, bare := all[0], all[1]
+	for _, c := range all[2:] {
+		var added []time.Duration
+		var times []float64
+		for i := range c.median {
+			added = append(added, c.median[i]-store.median[i])
+			times = append(times, float64(c.cpu[i])/float64(bare.cpu[i]))
+		}
+		t.Logf("added by the %s: %v (%v to %v); processor time: %.2f times the bare proxy's (%.2f to %.2f)",
+			c.name, middle(added), slices.Min(added), slices.Max(added), middle(times), slices.Min(times), slices.Max(times))
+		if connections == 1 && c == all[2] && middle(added) > maxAdded {
+			t.Errorf("the %s adds %v to a GET, want %v at most", c.name, middle(added), maxAdded)
+		}
+		if connections > 1 && c == all[3] && middle(times) > maxTimes {
+			t.Errorf("the %s takes %.2f times the processor time of a bare proxy, want %d at most", c.name, middle(times), maxTimes)
+		}
 	}
 }
 

@@ -159,7 +159,7 @@ type gatewayUnderTest struct {
 func startGateway(t *testing.T, binary, store string) *gatewayUnderTest {
 	t.Helper()
 	g := &gatewayUnderTest{t: t, signer: sigv4.NewSigner("AKALICE", "alice's", "", "us-east-1")}
-	g.address, g.pid = gatewayProcess(t, binary, store)
+	g.address, g.pid = gatewayProcess(t, binary, store, `"auto"`)
 	return g
 }
 

@@ -48,17 +48,18 @@ type framedBody struct {
 	c    *conn // nil once it has been let go
 	r    io.Reader
 	keep bool
+	err  error // what a Read says then
 }
 
 // Read reads from the node.
 func (b *framedBody) Read(p []byte) (int, error) {
 	if b.c == nil {
-		return 0, io.EOF
+		return 0, b.err
 	}
 	n, err := b.r.Read(p)
 	if err == io.EOF {
 		b.c.release(b.keep && b.c.r.Buffered() == 0)
-		b.c = nil
+		b.c, b.err = nil, io.EOF
 	}
 	return n, err
 }
@@ -67,15 +68,11 @@ func (b *framedBody) Read(p []byte) (int, error) {
 func (b *framedBody) Close() error {
 	if b.c != nil {
 		b.c.close()
-		b.c, b.r = nil, errorReader{}
+		b.c = nil
 	}
+	b.err = http.ErrBodyReadAfterClose
 	return nil
 }
-
-type errorReader struct{}
-
-// Read fails.
-func (errorReader) Read([]byte) (int, error) { return 0, http.ErrBodyReadAfterClose }
 
 // sizedBody is a body of known length.
 type sizedBody struct {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -26,10 +27,11 @@ type TCPOptions struct {
 	ConnTimeout time.Duration
 	// IdlePerNode is how many unused connections are kept for one node. Zero means 64.
 	IdlePerNode int
+	// IdleTimeout is how long an unused connection is kept. Zero means 30 seconds: nodes, Swift's too, keep theirs for longer.
+	IdleTimeout time.Duration
 }
 
 const (
-	// idleTimeout is how long an unused connection is kept. Nodes, Swift's too, keep theirs for longer.
 	idleTimeout = 30 * time.Second
 	// maxHead bounds the head of an answer: a node that lies must not take all memory.
 	maxHead = 1 << 20
@@ -43,8 +45,9 @@ const (
 //
 // It keeps connections open between requests: a new connection for each is what makes the Python proxy slow.
 type TCP struct {
-	dialer net.Dialer
-	keep   int
+	dialer   net.Dialer
+	keep     int
+	keepTime time.Duration
 
 	mu     sync.Mutex         // guards what follows
 	idle   map[string][]*conn // by address; the one used last is the last
@@ -53,13 +56,16 @@ type TCP struct {
 
 // NewTCP returns a transport. Close its idle connections when done.
 func NewTCP(o TCPOptions) *TCP {
-	t := &TCP{keep: o.IdlePerNode, idle: map[string][]*conn{}}
+	t := &TCP{keep: o.IdlePerNode, keepTime: o.IdleTimeout, idle: map[string][]*conn{}}
 	t.dialer.Timeout = o.ConnTimeout
 	if t.dialer.Timeout == 0 {
 		t.dialer.Timeout = 500 * time.Millisecond
 	}
 	if t.keep == 0 {
 		t.keep = 64
+	}
+	if t.keepTime == 0 {
+		t.keepTime = idleTimeout
 	}
 	return t
 }
@@ -80,8 +86,9 @@ func (t *TCP) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (t *TCP) send(r *http.Request) (*http.Response, error) {
+	addr := address(r.URL.Host)
 	for {
-		c, err := t.conn(r.Context(), r.URL.Host)
+		c, err := t.conn(r.Context(), addr)
 		if err != nil {
 			return nil, err
 		}
@@ -98,6 +105,14 @@ func (t *TCP) send(r *http.Request) (*http.Response, error) {
 	}
 }
 
+// address is where the host of a URL is, which need not have a port.
+func address(host string) string {
+	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
+		return host
+	}
+	return host + ":80"
+}
+
 // repeatable says that a request may be sent again.
 func repeatable(r *http.Request) bool {
 	return (r.Body == nil || r.Body == http.NoBody) && (r.Method == http.MethodGet || r.Method == http.MethodHead)
@@ -110,7 +125,7 @@ func (t *TCP) conn(ctx context.Context, addr string) (*conn, error) {
 		if c == nil {
 			break
 		}
-		if time.Since(c.used) < idleTimeout && c.quiet() {
+		if time.Since(c.used) < t.keepTime && c.quiet() {
 			c.reused = true
 			announce(ctx, c, true)
 			return c, nil
@@ -161,7 +176,7 @@ func (t *TCP) keepIdle(c *conn) {
 	}
 	t.idle[c.addr] = append(t.idle[c.addr], c)
 	if t.reaper == nil {
-		t.reaper = time.AfterFunc(idleTimeout, t.reap)
+		t.reaper = time.AfterFunc(t.keepTime, t.reap)
 	}
 }
 
@@ -172,7 +187,7 @@ func (t *TCP) reap() {
 	t.reaper = nil
 	for addr, list := range t.idle {
 		old := 0
-		for old < len(list) && time.Since(list[old].used) >= idleTimeout {
+		for old < len(list) && time.Since(list[old].used) >= t.keepTime {
 			list[old].tcp.Close()
 			old++
 		}
@@ -183,7 +198,7 @@ func (t *TCP) reap() {
 		t.idle[addr] = list
 	}
 	if len(t.idle) > 0 {
-		t.reaper = time.AfterFunc(idleTimeout, t.reap)
+		t.reaper = time.AfterFunc(t.keepTime, t.reap)
 	}
 }
 

@@ -479,3 +479,35 @@ func BenchmarkRoundTrip(b *testing.B) {
 		})
 	}
 }
+
+// TestABodyThatWasClosedHasNoEnd: who reads on must not take what broke off for whole.
+func TestABodyThatWasClosedHasNoEnd(t *testing.T) {
+	for _, answer := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+		"HTTP/1.0 200 OK\r\n\r\nhalf",
+	} {
+		resp, err := transport(t).RoundTrip(ask(t, t.Context(), "GET", play(t, answer)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(resp.Body, make([]byte, 4)); err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if n, err := resp.Body.Read(make([]byte, 1)); n != 0 || err != http.ErrBodyReadAfterClose {
+			t.Errorf("%q: got %d, %v after it was closed", answer, n, err)
+		}
+	}
+}
+
+func TestAHostNeedNotHaveAPort(t *testing.T) {
+	for host, want := range map[string]string{
+		"store.example.net": "store.example.net:80", "store.example.net:8080": "store.example.net:8080",
+		"192.0.2.1": "192.0.2.1:80", "[2001:db8::1]": "[2001:db8::1]:80", "[2001:db8::1]:8080": "[2001:db8::1]:8080",
+	} {
+		if got := address(host); got != want {
+			t.Errorf("%s: got %s, want %s", host, got, want)
+		}
+	}
+}

@@ -68,15 +68,17 @@ type stall struct {
 	done  bool
 }
 
-func (s *stall) start() {
+func (s *stall) start() { s.startFor(s.after) }
+
+func (s *stall) startFor(patience time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.done:
 	case s.timer == nil:
-		s.timer = time.AfterFunc(s.after, func() { s.cancel(errStall) })
+		s.timer = time.AfterFunc(patience, func() { s.cancel(errStall) })
 	default:
-		s.timer.Reset(s.after)
+		s.timer.Reset(patience)
 	}
 }
 
@@ -124,6 +126,7 @@ func (r *receiving) Read(p []byte) (int, error) {
 		if cause := context.Cause(r.ctx); cause != nil {
 			err = cause
 		}
+		r.body.Close() // the store need not go on until whoever reads comes to it
 		kind := kindOf(r.asker, err)
 		r.end(kind != Canceled)
 		err = &Error{Upstream: r.name, Kind: kind, Sent: true, Started: true, Err: err}

@@ -135,6 +135,7 @@ func TestFailover(t *testing.T) {
 	} {
 		g, asked := members(t, route.Failover, test.first, take)
 		if strings.Contains(test.name, "hangs") || test.want == Timeout {
+			g.all[0].config.ResponseTimeout.Duration = 2 * time.Second
 			g.all[0].transport.ResponseHeaderTimeout = 2 * time.Second
 		}
 		resp, u, err := g.Do(t.Context(), test.call)

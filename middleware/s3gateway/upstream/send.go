@@ -244,13 +244,27 @@ func unsignable(err error) error {
 // roundTrip sends the request. The ticket learns what is to be thought of the store; free is called when all is over.
 func (u *Upstream) roundTrip(asker context.Context, r *http.Request, body *sending, t ticket, free func()) (*http.Response, error) {
 	ctx, cancel := asker, func(error) {} // with nothing to send, an answer that stalls is ended by closing it
-	if body != nil {
+	plain := body == nil && u.isPlain(r)
+	if body != nil || plain {
 		ctx, cancel = context.WithCancelCause(asker)
+	}
+	answer := &receiving{ctx: ctx, asker: asker, name: u.name, stall: stall{after: u.config.StallTimeout.Duration, cancel: cancel}}
+	switch {
+	case body != nil:
 		body.ctx = ctx
 		body.stall = &stall{after: u.config.StallTimeout.Duration, cancel: cancel}
+	case !plain:
+		answer.stall.cancel = answer.cut
 	}
 	seen := follow(body)
-	resp, err := u.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(ctx, &seen.trace)))
+	r = r.WithContext(httptrace.WithClientTrace(ctx, &seen.trace))
+	var resp *http.Response
+	var err error
+	if plain {
+		resp, err = u.readPlainly(r, seen, &answer.stall)
+	} else {
+		resp, err = u.transport.RoundTrip(r)
+	}
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
@@ -270,27 +284,34 @@ func (u *Upstream) roundTrip(asker context.Context, r *http.Request, body *sendi
 	if body != nil && resp.StatusCode >= http.StatusMultipleChoices {
 		body.detach() // nobody needs it any more, if it has not begun
 	}
-	answer := &receiving{
-		body: resp.Body, stall: stall{after: u.config.StallTimeout.Duration, cancel: cancel}, ctx: ctx, asker: asker, name: u.name,
-		finish: func(broken bool) {
-			if body != nil {
-				body.finish()
-			}
-			cancel(nil)
-			free()
-			switch {
-			case !decided && broken:
-				t.done(bad)
-			case !decided:
-				t.done(good)
-			}
-		},
-	}
-	if body == nil {
-		answer.stall.cancel = answer.cut
+	answer.body = resp.Body
+	answer.finish = func(broken bool) {
+		if body != nil {
+			body.finish()
+		}
+		cancel(nil)
+		free()
+		switch {
+		case !decided && broken:
+			t.done(bad)
+		case !decided:
+			t.done(good)
+		}
 	}
 	resp.Body = answer
 	return resp, nil
+}
+
+// readPlainly sends a request that has no body over connections of u.plain, which know nothing of patience.
+func (u *Upstream) readPlainly(r *http.Request, seen *following, s *stall) (*http.Response, error) {
+	seen.trace.GotConn = func(i httptrace.GotConnInfo) {
+		seen.stale.Store(i.Reused)
+		seen.sent.Store(true)
+	}
+	s.startFor(u.config.ResponseTimeout.Duration)
+	resp, err := u.plain.RoundTrip(r)
+	s.stop()
+	return resp, err
 }
 
 // A following is what the transport has told of a request.

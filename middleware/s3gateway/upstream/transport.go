@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/middleware/s3gateway/internal/secret"
 )
 
@@ -55,6 +56,20 @@ func newTransport(c *Config, deps Deps, config *tls.Config) *http.Transport {
 	t.Protocols.SetHTTP1(true)
 	t.Protocols.SetHTTP2(c.HTTP2)
 	return t
+}
+
+// newPlain makes the owner of connections over which objects are read without TLS. It asks and reads in the goroutine of who asks, which
+// is what counts for a small object; see docs/decisions/node-transport.md.
+func newPlain(c *Config, deps Deps) *nodes.TCP {
+	if deps.Dial != nil {
+		return nil
+	}
+	return nodes.NewTCP(nodes.TCPOptions{ConnTimeout: c.ConnectTimeout.Duration, IdlePerNode: c.MaxIdle, IdleTimeout: c.IdleTimeout.Duration})
+}
+
+// isPlain says whether a request is for that owner: all that net/http would do with it beside sending it would be to do it again.
+func (u *Upstream) isPlain(r *http.Request) bool {
+	return u.plain != nil && r.URL.Scheme == "http" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.ContentLength == 0
 }
 
 // trust makes the TLS configuration without what is for the store alone.

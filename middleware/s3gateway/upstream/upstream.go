@@ -45,6 +45,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/apus-storage/apus/internal/clock"
+	"github.com/apus-storage/apus/internal/nodes"
 	"github.com/apus-storage/apus/middleware/s3gateway/callable"
 )
 
@@ -78,6 +79,7 @@ type Upstream struct {
 	signers   signers
 	bearers   bearers
 	transport *http.Transport
+	plain     *nodes.TCP // nil where transport is for all
 	tokens    *http.Transport
 	slots     chan struct{}
 
@@ -137,6 +139,7 @@ func (u *Upstream) open(deps Deps) error {
 		return err
 	}
 	u.transport = newTransport(c, deps, own)
+	u.plain = newPlain(c, deps)
 	// Whoever takes API keys must be who it should be, also where the store need not.
 	u.tokens = newTransport(c, deps, trusted)
 	if c.MaxRequests > 0 {
@@ -198,6 +201,9 @@ func (u *Upstream) Close() error {
 		if t != nil {
 			t.CloseIdleConnections()
 		}
+	}
+	if u.plain != nil {
+		u.plain.CloseIdleConnections()
 	}
 	return nil
 }
