@@ -59,9 +59,10 @@ func newTransport(c *Config, deps Deps, config *tls.Config) *http.Transport {
 }
 
 // newPlain makes the owner of connections over which objects are read without TLS. It asks and reads in the goroutine of who asks, which
-// is what counts for a small object; see docs/decisions/node-transport.md.
+// is what counts for a small object; see docs/decisions/node-transport.md. It bounds what is idle by address, so it is not for a store
+// whose buckets have an address each.
 func newPlain(c *Config, deps Deps) *nodes.TCP {
-	if deps.Dial != nil {
+	if deps.Dial != nil || c.Addressing == addressVirtual {
 		return nil
 	}
 	return nodes.NewTCP(nodes.TCPOptions{ConnTimeout: c.ConnectTimeout.Duration, IdlePerNode: c.MaxIdle, IdleTimeout: c.IdleTimeout.Duration})
