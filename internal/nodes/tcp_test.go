@@ -511,3 +511,20 @@ func TestAHostNeedNotHaveAPort(t *testing.T) {
 		}
 	}
 }
+
+func TestUnusedConnectionsAreNotKeptForLong(t *testing.T) {
+	s := play(t, ok, ok)
+	tr := NewTCP(TCPOptions{IdleTimeout: time.Nanosecond})
+	t.Cleanup(tr.CloseIdleConnections)
+	for range 2 {
+		resp, err := tr.RoundTrip(ask(t, t.Context(), "GET", s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	if got := s.accepted.Load(); got != 2 {
+		t.Errorf("%d connections, want 2", got)
+	}
+}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"io"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -151,4 +152,27 @@ func (r *receiving) Close() error {
 	err := r.body.Close()
 	r.end(false)
 	return err
+}
+
+// exclusive is a body that is for one goroutine at a time, made such that it can be closed while another one waits for it, as net/http's can:
+// the source of a copy is, when the copy is refused.
+type exclusive struct {
+	mu   sync.Mutex // guards body
+	body io.ReadCloser
+	cut  context.CancelCauseFunc // ends a Read that waits
+}
+
+func (e *exclusive) Read(p []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.body.Read(p)
+}
+
+func (e *exclusive) Close() error {
+	if !e.mu.TryLock() {
+		e.cut(http.ErrBodyReadAfterClose)
+		e.mu.Lock()
+	}
+	defer e.mu.Unlock()
+	return e.body.Close()
 }

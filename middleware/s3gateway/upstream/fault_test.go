@@ -362,3 +362,37 @@ func TestStoreDiesWhileTheClientIsSilent(t *testing.T) {
 		w.Close()
 	}
 }
+
+// TestAnswersAreClosedWhileTheyAreRead is what becomes of the source of a copy that is refused: another goroutine still waits for it.
+func TestAnswersAreClosedWhileTheyAreRead(t *testing.T) {
+	for _, head := range []string{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"} {
+		gone := make(chan struct{})
+		u := open(t, base(raw(t, func(conn net.Conn) {
+			b := bufio.NewReader(conn)
+			if _, err := http.ReadRequest(b); err != nil {
+				return
+			}
+			io.WriteString(conn, head)
+			io.Copy(io.Discard, b)
+			close(gone)
+		})), Deps{})
+		resp, err := u.Send(t.Context(), get("k"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(resp.Body, make([]byte, 4)); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error)
+		go func() {
+			_, err := resp.Body.Read(make([]byte, 1))
+			ended <- err
+		}()
+		time.Sleep(20 * time.Millisecond) // it need not wait yet; then the test says less
+		resp.Body.Close()
+		if err := <-ended; err == nil || err == io.EOF {
+			t.Errorf("%q: a read of a closed answer says %v", head, err)
+		}
+		<-gone
+	}
+}

@@ -311,6 +311,9 @@ func (u *Upstream) readPlainly(r *http.Request, seen *following, s *stall) (*htt
 	s.startFor(u.config.ResponseTimeout.Duration)
 	resp, err := u.plain.RoundTrip(r)
 	s.stop()
+	if err == nil {
+		resp.Body = &exclusive{body: resp.Body, cut: s.cancel}
+	}
 	return resp, err
 }
 
