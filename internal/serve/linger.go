@@ -9,16 +9,18 @@ import (
 
 // lingering sees to it that an answer reaches a client that is still sending its request. What arrives at a closed connection makes the
 // kernel reset it, and the answer is lost with what else was on its way. So net/http waits half a second before it closes a
-// connection whose request has not been read, but not if it was the client who wanted it closed, as those of HTTP/1.0 do.
+// connection whose request has not been read, but not if it was the client who wanted it closed, as those of HTTP/1.0 do, nor
+// if it has asked by Expect whether to send, as most do with large bodies.
 func lingering(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !r.Close || r.ContentLength == 0 || r.ProtoMajor != 1 {
+		if !r.Close && r.Header["Expect"] == nil || r.ContentLength == 0 || r.ProtoMajor != 1 {
 			next.ServeHTTP(w, r)
 			return
 		}
 		body := &ending{ReadCloser: r.Body}
-		r.Body = body
-		next.ServeHTTP(w, r)
+		inner := *r // net/http looks at the body of its own
+		inner.Body = body
+		next.ServeHTTP(w, &inner)
 		if !body.ended.Load() {
 			// A body that is over its limit is how net/http is told that there is more to come than anybody will read.
 			_, _ = io.ReadFull(http.MaxBytesReader(w, io.NopCloser(strings.NewReader("more")), 0), make([]byte, 1))

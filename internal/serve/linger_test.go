@@ -27,7 +27,8 @@ func TestARefusalArrivesBeforeTheBody(t *testing.T) {
 		}
 		go s.Serve(l)
 		t.Cleanup(func() { s.Close() })
-		for _, head := range []string{"PUT / HTTP/1.1\r\nHost: h\r\n", "PUT / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n", "PUT / HTTP/1.0\r\n"} {
+		for _, head := range []string{"PUT / HTTP/1.1\r\nHost: h\r\n", "PUT / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n", "PUT / HTTP/1.0\r\n",
+			"PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n"} {
 			conn, err := net.Dial("tcp", l.Addr().String())
 			if err != nil {
 				t.Fatal(err)

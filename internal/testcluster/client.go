@@ -23,7 +23,8 @@ type Request struct {
 	Abort int64
 	// Pace is a pause between pieces of the body, sent or received.
 	Pace time.Duration
-	// Between, if set, is called once after the first piece of the body has been sent or received.
+	// Between, if set, is called once after the first piece of the body has been sent or received. It is sent only when the
+	// proxy wants it: a piece in a socket's buffer would say nothing of how far the upload has come.
 	Between func()
 }
 
@@ -63,6 +64,9 @@ func (c *Cluster) Do(ctx context.Context, r Request) Result {
 		req.ContentLength = int64(len(r.Body))
 		if len(r.Body) == 0 {
 			req.Body = http.NoBody
+		}
+		if r.Between != nil {
+			req.Header.Set("Expect", "100-continue")
 		}
 		if c.options.Kind == Direct {
 			req.Header.Set("Content-Length", strconv.Itoa(len(r.Body))) // as it would be in a server's request

@@ -200,7 +200,7 @@ func (c *Cluster) startProxy(path string) (front, error) {
 		defer close(done)
 		_ = s.Serve(l) // ends with Close
 	}()
-	tr := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16}
+	tr := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16, ExpectContinueTimeout: time.Minute}
 	c.closers = append(c.closers, func() {
 		tr.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/apus-storage/apus/internal/conditional"
 )
 
 // creation is a row of the table of conditional writes in docs/faults.md: what becomes of a PUT with If-None-Match: * of a
@@ -34,6 +37,22 @@ var ifNew = map[string]string{"If-None-Match": "*"}
 // create uploads on the condition.
 func (s *scene) create(change ...func(*Request)) Result {
 	return s.put(append(change, func(r *Request) { r.Header = ifNew })...)
+}
+
+// awaitOld waits until every primary has the other write: its client is answered when a majority has.
+func (s *scene) awaitOld() {
+	for range 1000 {
+		replicas, err := s.c.Replicas(s.Context(), "AUTH_t", "c", "o")
+		if err != nil {
+			s.Error(err)
+			return
+		}
+		if !slices.ContainsFunc(replicas, func(r Replica) bool { return !bytes.Equal(r.Body, s.old) }) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.Error("not every node has the other write")
 }
 
 // between does something when the first piece of the body has been sent.
@@ -65,6 +84,28 @@ var creations = []creation{
 				s.Error(r)
 			}
 		}))
+	}, 412, isOther},
+	{"an unconditional write reaches all nodes while they are asked", func(s *scene) Result {
+		var n atomic.Int32
+		done := make(chan struct{})
+		s.c.SetFaults(func(_ *Node, r *http.Request) Fault {
+			if r.Method != "PUT" || r.Header.Get(conditional.HeaderIfNoneMatch) == "" {
+				return Fault{}
+			}
+			// The first node has reserved, and the others are about to be asked.
+			switch n.Add(1) {
+			case 2:
+				if r := s.c.Do(s.Context(), Request{Method: "PUT", Path: objectPath, Body: s.old}); r.Status != 201 {
+					s.Error(r)
+				}
+				s.awaitOld()
+				close(done)
+			case 3:
+				<-done
+			}
+			return Fault{}
+		})
+		return s.create()
 	}, 412, isOther},
 	{"another creation comes between", func(s *scene) Result {
 		var n atomic.Int32
