@@ -170,13 +170,10 @@ func checkAlgorithm(h http.Header, u *upload) error {
 // contentMD5 reads Content-MD5.
 func contentMD5(h http.Header) (string, error) {
 	lines, ok := h["Content-Md5"]
-	text := ""
-	if ok {
-		text = strings.TrimFunc(lines[0], func(r rune) bool { return r <= ' ' })
-	}
-	if text == "" {
+	if !ok {
 		return "", nil
 	}
+	text := strings.TrimFunc(lines[0], func(r rune) bool { return r <= ' ' })
 	sum, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(sum) != md5.Size {
 		return "", s3err.InvalidDigest.With("Content-MD5", text)
