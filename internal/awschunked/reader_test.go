@@ -138,6 +138,9 @@ func TestUnsigned(t *testing.T) {
 		{"no trailer", hello + "\r\n", 5, "", ""},
 		{"another trailer", hello + "X-Foo: bar \r\n\r\n", 5, "x-foo", ""},
 		{"a trailer's line ends by LF", hello + "x-foo:bar\n\r\n", 5, "x-foo", ""},
+		{"a trailer's line ends by LF, and two empty lines follow", hello + "x-foo:bar\n\r\n\r\n", 5, "x-foo", ""},
+		{"a trailer's line ends by LF, and three empty lines follow", hello + "x-foo:bar\n\r\n\r\n\r\n", 5, "x-foo", awserr.IncompleteBody},
+		{"a trailer's line ends by CRLF, and two empty lines follow", hello + "x-foo:bar\r\n\r\n\r\n", 5, "x-foo", awserr.IncompleteBody},
 		{"names in upper case", hello + strings.ToUpper(crcOfHello[:20]) + crcOfHello[20:] + "\r\n", 5, "X-Amz-Checksum-CRC32", ""},
 		{"zeros before the size", "005\r\nhello\r\n000\r\n\r\n", 5, "", ""},
 		{"extensions", "5;a=b;c\r\nhello\r\n0;x\r\n\r\n", 5, "", ""},
@@ -326,7 +329,7 @@ func TestParseTrailers(t *testing.T) {
 	}
 	for text, want := range map[string]awserr.Code{
 		"a,A": awserr.InvalidRequest, "a b": awserr.InvalidRequest, "x-amz-trailer-signature": awserr.InvalidRequest, many: awserr.InvalidRequest,
-		"x-amz-checksum-crc32,x-amz-checksum-sha1": awserr.InvalidRequest, "x-amz-checksum-md5": awserr.NotImplemented,
+		"x-amz-checksum-crc32,x-amz-checksum-sha1": awserr.InvalidRequest, "x-amz-checksum-md4": awserr.NotImplemented,
 	} {
 		if got, err := awschunked.ParseTrailers([]string{text}); !errors.Is(err, want) {
 			t.Errorf("%q: %q, %v, want %s", text, got, err, want)
@@ -355,7 +358,7 @@ func TestFromHeader(t *testing.T) {
 		{"checksums in head and trailer", sigv4.StreamingUnsignedTrailer, http.Header{"X-Amz-Decoded-Content-Length": {"5"},
 			"X-Amz-Checksum-Crc32": {"AAAAAA=="}, "X-Amz-Trailer": {"x-amz-checksum-crc32"}}, awserr.InvalidRequest},
 		{"an unknown checksum in the head", sigv4.StreamingSigned,
-			http.Header{"X-Amz-Decoded-Content-Length": {"5"}, "X-Amz-Checksum-Md5": {"AAAAAA=="}}, awserr.NotImplemented},
+			http.Header{"X-Amz-Decoded-Content-Length": {"5"}, "X-Amz-Checksum-Md4": {"AAAAAA=="}}, awserr.NotImplemented},
 		{"an unknown trailer", sigv4.StreamingUnsignedTrailer, http.Header{"X-Amz-Decoded-Content-Length": {"5"}, "X-Amz-Trailer": {"a b"}}, awserr.InvalidRequest},
 	} {
 		payload, err := sigv4.ParsePayload(c.payload)

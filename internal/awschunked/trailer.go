@@ -24,21 +24,28 @@ func malformedTrailer(why string) error {
 // the trailer's signature.
 func (r *Reader) readTrailer() error {
 	left := maxTrailer
-	given := ""
-	for lines := 0; ; lines++ {
+	given, bare := "", false
+	for {
 		line, end, err := r.trailerLine(&left)
 		if err != nil {
 			return err
 		}
 		if line == "" {
-			// Some clients end the trailer's lines by \n alone, and an empty line stands before the signature.
-			if r.signedTrailer() && given == "" && end == "\r\n" && lines > 0 {
-				if next, _ := r.body.Peek(len(trailerSignature)); string(next) == trailerSignature {
+			// Some clients end the trailer's lines by \n alone, and an empty line stands before what follows: the signature, or
+			// the empty line that ends the body.
+			if bare && given == "" && end == "\r\n" {
+				next := trailerSignature
+				if !r.signedTrailer() {
+					next = "\r\n"
+				}
+				if b, _ := r.body.Peek(len(next)); string(b) == next {
+					bare = false
 					continue
 				}
 			}
 			return r.checkTrailer(given)
 		}
+		bare = bare || end == "\n"
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.ToLower(name), strings.Trim(value, " \t")
 		switch {

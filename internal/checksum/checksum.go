@@ -15,15 +15,21 @@
 package checksum
 
 import (
+	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
+	"fmt"
 	"hash"
 	"hash/crc32"
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/minio/crc64nvme"
+	"github.com/zeebo/xxh3"
 
 	"github.com/apus-storage/apus/internal/awserr"
 	"github.com/apus-storage/apus/internal/checked"
@@ -39,10 +45,17 @@ const (
 	CRC64NVME Algorithm = "CRC64NVME"
 	SHA1      Algorithm = "SHA1"
 	SHA256    Algorithm = "SHA256"
+	SHA512    Algorithm = "SHA512"
+	MD5       Algorithm = "MD5"
+	XXHash64  Algorithm = "XXHASH64"
+	XXHash3   Algorithm = "XXHASH3" // XXH3 of 64 bits
+	XXHash128 Algorithm = "XXHASH128"
 )
 
+var all = []Algorithm{CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512, MD5, XXHash64, XXHash3, XXHash128}
+
 // All are the algorithms that exist.
-func All() []Algorithm { return []Algorithm{CRC32, CRC32C, CRC64NVME, SHA1, SHA256} }
+func All() []Algorithm { return slices.Clone(all) }
 
 // Prefix is what names of checksum headers begin with, in lower case. Some such headers hold none.
 const Prefix = "x-amz-checksum-"
@@ -56,8 +69,7 @@ var notValues = map[string]bool{
 func Parse(name string) (Algorithm, error) {
 	a := Algorithm(strings.ToUpper(name))
 	if a.Size() == 0 {
-		return "", awserr.New(awserr.InvalidRequest, "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "+
-			"[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+		return "", awserr.New(awserr.InvalidRequest, fmt.Sprint("Checksum algorithm provided is unsupported. Please try again with any of the valid types: ", all))
 	}
 	return a, nil
 }
@@ -85,12 +97,16 @@ func (a Algorithm) Size() int {
 	switch a {
 	case CRC32, CRC32C:
 		return 4
-	case CRC64NVME:
+	case CRC64NVME, XXHash64, XXHash3:
 		return 8
+	case MD5, XXHash128:
+		return 16
 	case SHA1:
 		return sha1.Size
 	case SHA256:
 		return sha256.Size
+	case SHA512:
+		return sha512.Size
 	}
 	return 0
 }
@@ -110,6 +126,16 @@ func (a Algorithm) New() hash.Hash {
 		return sha1.New()
 	case SHA256:
 		return sha256.New()
+	case SHA512:
+		return sha512.New()
+	case MD5:
+		return md5.New()
+	case XXHash64:
+		return xxhash.New()
+	case XXHash3:
+		return xxh3.New()
+	case XXHash128:
+		return xxh3.New128()
 	}
 	panic("checksum: no algorithm " + string(a))
 }

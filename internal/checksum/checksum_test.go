@@ -28,6 +28,11 @@ func TestKnown(t *testing.T) {
 		checksum.CRC64NVME: "rosUhgp5mIg=",
 		checksum.SHA1:      "98O8HYCOBHMq32eZZczDTKeuNEE=",
 		checksum.SHA256:    "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=",
+		checksum.SHA512:    "2eZ2LdHI6vbWGzxhkvxAjU1tXxF20MKRabwk5xw/J0rSf81YEbMT1oH35V7ALXPUmclUVba1u1A6z1dPuo/+hQ==",
+		checksum.MD5:       "JfnnlDI7RTiF9RgfG2JNCw==",
+		checksum.XXHash64:  "jLhB20DmroM=",
+		checksum.XXHash3:   "ctyxi2ehff8=",
+		checksum.XXHash128: "MxGUd+3l3NXpcWQnaB1YYA==",
 	} {
 		got := of(a, "123456789")
 		if got.String() != want || len(got.Sum) != a.Size() {
@@ -43,11 +48,11 @@ func TestKnown(t *testing.T) {
 			t.Errorf("%s: parsed %s, %v", a, b, err)
 		}
 	}
-	if n := len(checksum.All()); n != 5 {
+	if n := len(checksum.All()); n != 10 {
 		t.Errorf("%d algorithms", n)
 	}
-	if _, err := checksum.Parse("MD5"); !errors.Is(err, awserr.InvalidRequest) {
-		t.Errorf("MD5: %v", err)
+	if _, err := checksum.Parse("MD4"); !errors.Is(err, awserr.InvalidRequest) {
+		t.Errorf("MD4: %v", err)
 	}
 }
 
@@ -63,7 +68,7 @@ func TestFromHeader(t *testing.T) {
 		{"one", http.Header{"X-Amz-Checksum-Crc32": {crc}}, true, ""},
 		{"two", http.Header{"X-Amz-Checksum-Crc32": {crc}, "X-Amz-Checksum-Crc32c": {crc}}, false, awserr.InvalidRequest},
 		{"one twice", http.Header{"X-Amz-Checksum-Crc32": {crc, crc}}, false, awserr.InvalidRequest},
-		{"unknown", http.Header{"X-Amz-Checksum-Md5": {crc}}, false, awserr.NotImplemented},
+		{"unknown", http.Header{"X-Amz-Checksum-Md4": {crc}}, false, awserr.NotImplemented},
 		{"empty", http.Header{"X-Amz-Checksum-Crc32": {""}}, false, awserr.InvalidRequest},
 		{"no base64", http.Header{"X-Amz-Checksum-Crc32": {"????"}}, false, awserr.InvalidRequest},
 		{"line end", http.Header{"X-Amz-Checksum-Crc32": {crc[:4] + "\n" + crc[4:]}}, false, awserr.InvalidRequest},

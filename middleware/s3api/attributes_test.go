@@ -121,6 +121,9 @@ func TestChecksumsComeBack(t *testing.T) {
 	for header, sum := range map[string]string{
 		"x-amz-checksum-crc32": "NSRBwg==", "x-amz-checksum-crc32c": "Nks/tw==", "x-amz-checksum-crc64nvme": "BeXKuz/B+us=",
 		"x-amz-checksum-sha1": "qZk+NkcGgWq6PiVxeFDCbJzQ2J0=", "x-amz-checksum-sha256": "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=",
+		"x-amz-checksum-sha512": "3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw==",
+		"x-amz-checksum-md5":    "kAFQmDzST7DWlj99KOF/cg==", "x-amz-checksum-xxhash64": "RLws9a13CZk=", "x-amz-checksum-xxhash3": "eK9flIkvOVA=",
+		"x-amz-checksum-xxhash128": "BrBatnM6YYV4r1+UiS85UA==",
 	} {
 		r := b.do("PUT", "/bucket/key", middlewaretest.Body("abc"), middlewaretest.Header(header, sum))
 		b.want(r, 200, "")

@@ -29,13 +29,9 @@ type (
 		Parts   []completedPart `xml:"Part"`
 	}
 	completedPart struct {
-		Number    int    `xml:"PartNumber"`
-		ETag      string `xml:"ETag"`
-		CRC32     string `xml:"ChecksumCRC32"`
-		CRC32C    string `xml:"ChecksumCRC32C"`
-		CRC64NVME string `xml:"ChecksumCRC64NVME"`
-		SHA1      string `xml:"ChecksumSHA1"`
-		SHA256    string `xml:"ChecksumSHA256"`
+		Number int    `xml:"PartNumber"`
+		ETag   string `xml:"ETag"`
+		checksumXML
 	}
 	completedXML struct {
 		XMLName  xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
@@ -47,11 +43,6 @@ type (
 		ChecksumType string `xml:"ChecksumType,omitempty"`
 	}
 )
-
-// sums are the checksums that the client names for the part.
-func (p completedPart) sums() *checksumXML {
-	return &checksumXML{p.CRC32, p.CRC32C, p.CRC64NVME, p.SHA1, p.SHA256}
-}
 
 // An order is what a completion makes: the parts, and the ETag of the object.
 type order struct {

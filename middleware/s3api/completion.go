@@ -231,7 +231,7 @@ func (k *carrier) checkSums(segments []request.Segment) (path string, err error)
 	for i, s := range segments {
 		p := k.order.parts[i]
 		name, value, _, ok := parseStoredChecksum(s.Header.Get(sysmetaChecksum))
-		given := p.sums()
+		given := &p.checksumXML
 		for _, a := range checksum.All() {
 			if v := *given.field(a); v != "" && (!ok || name != a || v != value) {
 				return s.Path, k.order.invalidPart(p)

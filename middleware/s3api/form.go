@@ -160,6 +160,7 @@ var formFields = map[string]string{
 	"acl": "X-Amz-Acl", "cache-control": "", "content-type": "", "content-disposition": "", "content-encoding": "", "content-language": "",
 	"content-md5": "", "expires": "", "x-amz-storage-class": "", "x-amz-server-side-encryption": "", "x-amz-checksum-crc32": "",
 	"x-amz-checksum-crc32c": "", "x-amz-checksum-crc64nvme": "", "x-amz-checksum-sha1": "", "x-amz-checksum-sha256": "",
+	"x-amz-checksum-sha512": "", "x-amz-checksum-md5": "", "x-amz-checksum-xxhash64": "", "x-amz-checksum-xxhash3": "", "x-amz-checksum-xxhash128": "",
 	"x-amz-checksum-algorithm": "", "x-amz-sdk-checksum-algorithm": "",
 }
 

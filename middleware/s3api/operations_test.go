@@ -179,7 +179,7 @@ func TestWhatIsUnknownIsNotDone(t *testing.T) {
 		{"DELETE", "/bucket/key", "x-amz-bypass-governance-retention", 501, "NotImplemented"},
 		{"PUT", "/bucket", "x-amz-bucket-object-lock-enabled", 501, "NotImplemented"},
 		{"PUT", "/bucket/key", "x-amz-grant-read", 501, "NotImplemented"},
-		{"PUT", "/bucket/key", "x-amz-checksum-xxhash64", 501, "NotImplemented"},
+		{"PUT", "/bucket/key", "x-amz-checksum-md4", 501, "NotImplemented"},
 	} {
 		b.Forget()
 		var options []middlewaretest.Option

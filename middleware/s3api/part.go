@@ -232,6 +232,11 @@ type checksumXML struct {
 	CRC64NVME string `xml:"ChecksumCRC64NVME,omitempty"`
 	SHA1      string `xml:"ChecksumSHA1,omitempty"`
 	SHA256    string `xml:"ChecksumSHA256,omitempty"`
+	SHA512    string `xml:"ChecksumSHA512,omitempty"`
+	MD5       string `xml:"ChecksumMD5,omitempty"`
+	XXHash64  string `xml:"ChecksumXXHASH64,omitempty"`
+	XXHash3   string `xml:"ChecksumXXHASH3,omitempty"`
+	XXHash128 string `xml:"ChecksumXXHASH128,omitempty"`
 }
 
 func (c *checksumXML) field(a checksum.Algorithm) *string {
@@ -244,8 +249,20 @@ func (c *checksumXML) field(a checksum.Algorithm) *string {
 		return &c.CRC64NVME
 	case checksum.SHA1:
 		return &c.SHA1
+	case checksum.SHA256:
+		return &c.SHA256
+	case checksum.SHA512:
+		return &c.SHA512
+	case checksum.MD5:
+		return &c.MD5
+	case checksum.XXHash64:
+		return &c.XXHash64
+	case checksum.XXHash3:
+		return &c.XXHash3
+	case checksum.XXHash128:
+		return &c.XXHash128
 	}
-	return &c.SHA256
+	panic("s3api: no element for the checksum " + string(a))
 }
 
 func (c *checksumXML) set(a checksum.Algorithm, value string) { *c.field(a) = value }

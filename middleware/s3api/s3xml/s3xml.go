@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"strings"
 )
@@ -132,6 +133,8 @@ func shapeOf(t reflect.Type) *shape {
 		case options == "chardata":
 			s.text = true
 		case strings.HasPrefix(options, "attr") || name == "-":
+		case f.Anonymous:
+			maps.Copy(s.children, shapeOf(f.Type).children)
 		default:
 			if name == "" {
 				name = f.Name
