@@ -8,6 +8,7 @@ package request
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -103,6 +104,13 @@ type State struct {
 	// Footers, if set, is called when the object's body has been read and its MD5 is known, and may add headers to be
 	// stored with the object. Set by filters that learn something from the body; called by the object controller.
 	Footers []func(footer http.Header)
+
+	// Copied, if set, gets all bytes of a copy on their way from its source. Set by filters that learn something from them; written
+	// by copy.
+	Copied io.Writer
+
+	// Segment, if set, gets "/container/object" of the segment that the answer to ?part-number is. Set by s3api; written by slo.
+	Segment *string
 }
 
 // S3 is what an S3 request says of who signed it, and what the auth filter has made of that.

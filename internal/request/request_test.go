@@ -3,6 +3,7 @@ package request
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -25,6 +26,8 @@ var anew = map[string]string{
 	"LookupSource":     "it is of one HEAD alone",
 	"RelativeLocation": "the redirect is the client's answer",
 	"Footers":          "they belong to the body that the client sent",
+	"Copied":           "they are the bytes of this request's copy",
+	"Segment":          "it is of the answer to this request",
 	"LegacyVersioning": "each request is looked at anew; versioned_writes marks its own",
 	"ObjectVersioning": "each request is looked at anew; versioned_writes marks its own",
 	"RawListing":       "the client's listing is another",
@@ -68,11 +71,11 @@ func fill(v reflect.Value) {
 			fill(v.Field(i))
 		}
 	case reflect.Interface:
-		if v.Type() == reflect.TypeFor[http.Handler]() {
-			v.Set(reflect.ValueOf(http.NotFoundHandler()))
-			return
+		for _, x := range []any{nopCache{}, http.NotFoundHandler(), io.Discard} {
+			if reflect.TypeOf(x).Implements(v.Type()) {
+				v.Set(reflect.ValueOf(x))
+			}
 		}
-		v.Set(reflect.ValueOf(nopCache{}))
 	}
 }
 

@@ -37,7 +37,11 @@ func (f *filter) copy(w http.ResponseWriter, r *http.Request, o order) error {
 	if source.ContentLength < 0 || source.ContentLength > f.maxSize {
 		return reply.Status(http.StatusRequestEntityTooLarge)
 	}
-	put, inner := o.put(r.WithContext(ctx), source, body)
+	var content io.ReadCloser = body
+	if state.Copied != nil {
+		content = teed{io.TeeReader(body, state.Copied), body}
+	}
+	put, inner := o.put(r.WithContext(ctx), source, content)
 	answer := answerHeaders(o, source, put)
 	if o.heartbeat() {
 		f.beat(w, r, put, answer)
@@ -54,6 +58,12 @@ func (f *filter) copy(w http.ResponseWriter, r *http.Request, o order) error {
 	// What the PUT had to tell the log is about the client's request, which has no other line.
 	state.Log.Info, state.Log.Status = inner.Log.Info, inner.Log.Status
 	return nil
+}
+
+// teed is a body that somebody else gets, too.
+type teed struct {
+	io.Reader
+	io.Closer
 }
 
 func success(code int) bool { return code >= 200 && code < 300 }

@@ -3,13 +3,16 @@ package s3api
 import (
 	"cmp"
 	"encoding/xml"
+	"hash"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/apus-storage/apus/internal/apipath"
+	"github.com/apus-storage/apus/internal/checksum"
 	"github.com/apus-storage/apus/internal/meta"
+	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/s3err"
 )
 
@@ -17,6 +20,8 @@ type copyResult struct {
 	XMLName      xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CopyObjectResult"`
 	LastModified string   `xml:"LastModified"`
 	ETag         string   `xml:"ETag"`
+	checksumXML
+	ChecksumType string `xml:"ChecksumType,omitempty"`
 }
 
 // copySource reads x-amz-copy-source: bucket and key, encoded, and maybe a version.
@@ -116,15 +121,52 @@ func (x *exchange) copyObject(h http.Header) error {
 		return s3err.InvalidRequest.Say("This copy request is illegal because it is trying to copy an object to itself without changing " +
 			"the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
-	resp, err := x.copyFrom(src, a, h, replace)
+	sum, err := x.sumOfCopy(a)
+	if err != nil {
+		return err
+	}
+	resp, err := x.copyFrom(src, a, h, replace, sum)
 	if err != nil {
 		return x.unmet(err, h)
 	}
-	return x.copied(src, resp)
+	stored := a.checksum
+	if sum != nil {
+		stored = sum.stored()
+	}
+	return x.copied(src, resp, stored)
 }
 
-// copyFrom has Swift copy the source that the client's conditions were about.
-func (x *exchange) copyFrom(src resource, a *answer, h http.Header, replace bool) (*swiftAnswer, error) {
+// A copySum is the checksum of a copy, which is known when all of it has been read.
+type copySum struct {
+	hash.Hash
+	algorithm checksum.Algorithm
+}
+
+func (s *copySum) stored() string {
+	return storedChecksum(checksum.Of(s.algorithm, s.Hash), checksum.FullObject)
+}
+
+// sumOfCopy is the checksum that has to be made of a copy: the one that the client asks for or, where the source has one that is made of
+// its parts', one of its kind. Nil if the source's is true of the copy, too, or if there is none.
+func (x *exchange) sumOfCopy(a *answer) (*copySum, error) {
+	algorithm, _, _, has := parseStoredChecksum(a.checksum)
+	if name := x.r.Header.Get("X-Amz-Checksum-Algorithm"); name != "" {
+		wanted, err := checksum.Parse(name)
+		if err != nil {
+			return nil, err
+		}
+		if wanted != algorithm || a.large {
+			return &copySum{wanted.New(), wanted}, nil
+		}
+	}
+	if !has || !a.large {
+		return nil, nil
+	}
+	return &copySum{algorithm.New(), algorithm}, nil
+}
+
+// copyFrom has Swift copy the source that the client's conditions were about, and makes the checksum, if it is not nil.
+func (x *exchange) copyFrom(src resource, a *answer, h http.Header, replace bool, sum *copySum) (*swiftAnswer, error) {
 	if !replace {
 		for name := range h {
 			if !strings.HasPrefix(name, "X-Object-Sysmeta-") && !strings.HasPrefix(name, "X-Backend-") {
@@ -152,11 +194,17 @@ func (x *exchange) copyFrom(src resource, a *answer, h http.Header, replace bool
 	if src.version != "" {
 		c.query.Set("version-id", src.version)
 	}
-	return x.ask(c)
+	r := x.newRequest(c)
+	if sum != nil {
+		state := request.From(r.Context())
+		state.Copied = sum
+		state.Footers = append(state.Footers, func(footer http.Header) { footer.Set(sysmetaChecksum, ofSize(sum.stored(), a.size)) })
+	}
+	return x.answerOf(c, r)
 }
 
-// copied answers with what was copied.
-func (x *exchange) copied(src resource, resp *swiftAnswer) error {
+// copied answers with what was copied, and its checksum as it is stored.
+func (x *exchange) copied(src resource, resp *swiftAnswer, stored string) error {
 	a := fromSwift(resp.Header)
 	at := x.clock.Now().UTC().Truncate(time.Second)
 	if t, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
@@ -166,5 +214,10 @@ func (x *exchange) copied(src resource, resp *swiftAnswer) error {
 	h.Set("Last-Modified", at.Format(http.TimeFormat))
 	setAmz(h, "x-amz-version-id", a.version)
 	setAmz(h, "x-amz-copy-source-version-id", cmp.Or(resp.Header.Get("X-Copied-From-Version-Id"), src.version))
-	return x.document(copyResult{LastModified: at.Format("2006-01-02T15:04:05.000Z"), ETag: `"` + a.etag + `"`})
+	result := copyResult{LastModified: at.Format("2006-01-02T15:04:05.000Z"), ETag: `"` + a.etag + `"`}
+	if algorithm, value, kind, ok := parseStoredChecksum(stored); ok {
+		result.set(algorithm, value)
+		result.ChecksumType = kind
+	}
+	return x.document(result)
 }

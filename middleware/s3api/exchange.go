@@ -152,11 +152,14 @@ func (x *exchange) newRequest(c call) *http.Request {
 type swiftAnswer = subreq.Response
 
 // try sends a call and returns the answer, whatever its status.
-func (x *exchange) try(c call) (*swiftAnswer, error) {
+func (x *exchange) try(c call) (*swiftAnswer, error) { return x.tried(c, x.newRequest(c)) }
+
+// tried is try for a call whose request has been made already.
+func (x *exchange) tried(c call, r *http.Request) (*swiftAnswer, error) {
 	if c.limit == 0 {
 		c.limit = small
 	}
-	resp, err := subreq.Small(x.next, x.newRequest(c), c.limit)
+	resp, err := subreq.Small(x.next, r, c.limit)
 	if err != nil {
 		return nil, err
 	}
@@ -176,14 +179,8 @@ func (x *exchange) ask(c call) (*swiftAnswer, error) { return x.answerOf(c, x.ne
 
 // answerOf is ask for a call whose request has been made already.
 func (x *exchange) answerOf(c call, r *http.Request) (*swiftAnswer, error) {
-	if c.limit == 0 {
-		c.limit = small
-	}
-	resp, err := subreq.Small(x.next, r, c.limit)
+	resp, err := x.tried(c, r)
 	if err != nil {
-		return nil, err
-	}
-	if err := x.refusal(c, resp.Code, resp.Header); err != nil {
 		return nil, err
 	}
 	if !resp.OK() {

@@ -69,9 +69,13 @@ func (x *exchange) decorate(h http.Header, a *answer, code int) {
 		}
 	}
 	// A checksum of the whole would not fit a part of it.
-	if code == http.StatusOK && a.checksum != "" && strings.EqualFold(x.r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
+	if code == http.StatusOK && a.checksum != "" && x.wantsChecksum() {
 		showChecksum(h, a.checksum)
 	}
+}
+
+func (x *exchange) wantsChecksum() bool {
+	return strings.EqualFold(x.r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED")
 }
 
 // responseHeaders are those that a client may have replaced.
@@ -205,7 +209,9 @@ func (x *exchange) getPart(c call) error {
 	c.query.Set("part-number", strconv.Itoa(n))
 	probe := c
 	probe.method = http.MethodHead
-	resp, err := x.try(probe)
+	r, segment := x.newRequest(probe), ""
+	request.From(r.Context()).Segment = &segment
+	resp, err := x.tried(probe, r)
 	if err != nil {
 		return err
 	}
@@ -217,6 +223,7 @@ func (x *exchange) getPart(c call) error {
 	}
 	a := fromSwift(resp.Header)
 	if a.large || !resp.OK() {
+		x.showChecksumOfPart(a, segment)
 		if x.r.Method == http.MethodHead {
 			x.head(a, resp.Code)
 			return nil
@@ -235,6 +242,21 @@ func (x *exchange) getPart(c call) error {
 		return nil
 	}
 	return x.stream(c, http.StatusPartialContent)
+}
+
+// showChecksumOfPart adds the checksum of a part to the answer, if it is wanted, and if the object has one of its kind.
+func (x *exchange) showChecksumOfPart(a *answer, segment string) {
+	whole, _, kind, ok := parseStoredChecksum(a.checksum)
+	if !ok || segment == "" || !x.wantsChecksum() {
+		return
+	}
+	resp, err := x.ask(call{method: head, on: segmentResource(segment)})
+	if err != nil {
+		return // the answer is as good without it
+	}
+	if algorithm, value, _, ok := parseStoredChecksum(resp.Header.Get(sysmetaChecksum)); ok && algorithm == whole {
+		showChecksum(x.w.Header(), string(algorithm)+"="+value+";"+kind)
+	}
 }
 
 // putObject stores the body, or copies another object.

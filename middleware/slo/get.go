@@ -16,6 +16,7 @@ import (
 	"github.com/apus-storage/apus/internal/meta"
 	"github.com/apus-storage/apus/internal/ranges"
 	"github.com/apus-storage/apus/internal/reply"
+	"github.com/apus-storage/apus/internal/request"
 	"github.com/apus-storage/apus/internal/respw"
 	"github.com/apus-storage/apus/internal/segments"
 	"github.com/apus-storage/apus/internal/subreq"
@@ -264,6 +265,9 @@ func (l *large) servePart(o *segments.Object, number int) error {
 		start += p.span.Len()
 	}
 	o.Header.Set("X-Parts-Count", count)
+	if s := request.From(l.r.Context()).Segment; s != nil {
+		*s = l.parts[number-1].Name
+	}
 	o.Ranges = ranges.Set{{First: start, Last: start + l.parts[number-1].span.Len() - 1}}
 	o.RangeOfHead = true
 	return o.Serve(l.w, l.r, l.source)
