@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apus-storage/apus/internal/checksum"
 	"github.com/apus-storage/apus/internal/sigv4"
 )
 
@@ -368,4 +369,34 @@ func TestHeadersOfAWSAreInLowerCase(t *testing.T) {
 			t.Errorf("want %q in\n%s", want, raw)
 		}
 	}
+}
+
+// TestCompletionsWithChecksums completes uploads with the checksum of the object, which is not that of the request's body.
+func TestCompletionsWithChecksums(t *testing.T) {
+	g := newGateway(t, newStore(t).upstream("far"), clients, "[[filter.s3gateway.route]]\nbucket = ['photos']\nupstreams = ['far']\n")
+	g.want(200, "PUT", "/photos", "")
+	sum := func(text string) checksum.Value {
+		h := checksum.CRC32.New()
+		io.WriteString(h, text)
+		return checksum.Of(checksum.CRC32, h)
+	}
+	part := sum("part")
+	composite := checksum.Whole(checksum.CRC32, checksum.Composite, []checksum.Part{{Value: part, Size: 4}}).String()
+	for _, c := range []struct {
+		kind, sum string
+		want      any
+	}{
+		{"COMPOSITE", composite, 200},
+		{"FULL_OBJECT", part.String(), 200},
+		{"COMPOSITE", sum("another").String() + "-1", "BadDigest"},
+		{"FULL_OBJECT", sum("another").String(), "BadDigest"},
+	} {
+		id := between(g.want(200, "POST", "/photos/k?uploads", "", "x-amz-checksum-algorithm", "CRC32", "x-amz-checksum-type", c.kind).body, "<UploadId>", "</UploadId>")
+		etag := g.want(200, "PUT", "/photos/k?partNumber=1&uploadId="+id, "part", "x-amz-checksum-crc32", part.String()).header.Get("Etag")
+		doc := "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>" + etag + "</ETag><ChecksumCRC32>" + part.String() +
+			"</ChecksumCRC32></Part></CompleteMultipartUpload>"
+		g.want(c.want, "POST", "/photos/k?uploadId="+id, doc, "x-amz-checksum-crc32", c.sum, "x-amz-checksum-type", c.kind)
+	}
+	// The body has digests of its own.
+	g.want("BadDigest", "POST", "/photos/k?uploadId=u", "<CompleteMultipartUpload/>", "Content-MD5", "kAFQmDzST7DWlj99KOF/cg==")
 }

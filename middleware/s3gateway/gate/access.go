@@ -24,6 +24,8 @@ type Operation struct {
 	Elsewhere bool
 	// Deletes says that it deletes the objects that its body names.
 	Deletes bool
+	// Completes says that it completes an upload: checksums in its head are those of the object.
+	Completes bool
 	// Source is what it copies from, nil if it does not copy.
 	Source *Source
 }
@@ -142,6 +144,7 @@ func (o *Operation) ofObject(ps params) {
 		o.All = Write
 	case http.MethodPost:
 		o.All = Write
+		o.Completes = ps.get("uploadId") != nil
 		switch {
 		case ps.get("select") == nil:
 		case ps.only("select", "select-type"):

@@ -53,7 +53,7 @@ func (c *Caller) Body(r *http.Request) (Payload, error) {
 	if r.Body == nil {
 		p.Reader = http.NoBody
 	}
-	checks, err := headChecks(r.Header)
+	checks, err := headChecks(r.Header, !c.Operation.Completes)
 	if err != nil {
 		return Payload{}, err
 	}
@@ -123,8 +123,8 @@ func (c *Caller) decode(r *http.Request, p *Payload) error {
 	return nil
 }
 
-// headChecks are the checks for digests that stand in the head.
-func headChecks(h http.Header) ([]checked.Check, error) {
+// headChecks are the checks for digests of the body that stand in the head, with or without x-amz-checksum-*.
+func headChecks(h http.Header, checksums bool) ([]checked.Check, error) {
 	var checks []checked.Check
 	if lines, ok := h["Content-Md5"]; ok {
 		sum, err := base64.StdEncoding.DecodeString(strings.TrimSpace(lines[0]))
@@ -133,6 +133,9 @@ func headChecks(h http.Header) ([]checked.Check, error) {
 		}
 		checks = append(checks, checked.Digest(md5.New(), sum,
 			awserr.New(awserr.BadDigest, "The Content-MD5 you specified did not match what we received.", "ExpectedDigest", lines[0])))
+	}
+	if !checksums {
+		return checks, nil
 	}
 	v, ok, err := checksum.FromHeader(h)
 	if err != nil {
