@@ -74,6 +74,10 @@ func (x *exchange) upload() (*upload, error) {
 	if u.sum, _, err = checksum.FromHeader(h); err != nil {
 		return nil, err
 	}
+	if sum, err := hex.DecodeString(u.md5); err == nil && u.sum.Algorithm == "" && len(sum) > 0 &&
+		strings.EqualFold(h.Get("X-Amz-Sdk-Checksum-Algorithm"), string(checksum.MD5)) {
+		u.sum = checksum.Value{Algorithm: checksum.MD5, Sum: string(sum)} // some SDKs send it where it has always been
+	}
 	var checks []checked.Check
 	if u.sum.Algorithm != "" {
 		checks = append(checks, u.sum.Check())

@@ -397,6 +397,12 @@ func TestCompletionsWithChecksums(t *testing.T) {
 			"</ChecksumCRC32></Part></CompleteMultipartUpload>"
 		g.want(c.want, "POST", "/photos/k?uploadId="+id, doc, "x-amz-checksum-crc32", c.sum, "x-amz-checksum-type", c.kind)
 	}
+	// One that SDKs send by its older name.
+	g.want(200, "PUT", "/photos/md5", "abc", "Content-MD5", "kAFQmDzST7DWlj99KOF/cg==", "x-amz-sdk-checksum-algorithm", "MD5")
+	g.want("InvalidRequest", "PUT", "/photos/md5", "abc", "x-amz-sdk-checksum-algorithm", "MD5")
+	if a := g.want(200, "GET", "/photos/md5", "", "x-amz-checksum-mode", "ENABLED"); a.header.Get("x-amz-checksum-md5") != "kAFQmDzST7DWlj99KOF/cg==" {
+		t.Errorf("the checksum MD5 was not kept: %v", a.header)
+	}
 	// The body has digests of its own.
 	g.want("BadDigest", "POST", "/photos/k?uploadId=u", "<CompleteMultipartUpload/>", "Content-MD5", "kAFQmDzST7DWlj99KOF/cg==")
 }

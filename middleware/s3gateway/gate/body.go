@@ -172,6 +172,8 @@ func checkAlgorithm(h http.Header, trailer checksum.Algorithm) error {
 	switch {
 	case err != nil:
 		return err
+	case want == checksum.MD5 && !ok && trailer == "" && h["Content-Md5"] != nil:
+		return nil // some SDKs send it where it has always been
 	case !ok && trailer == "":
 		return s3err.InvalidRequest.Say("x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
 	case given.Algorithm != want && trailer != want:

@@ -28,6 +28,7 @@ type line struct {
 	Version  string `json:"version,omitempty"`
 	Name     string `json:"name,omitempty"`
 	Error    string `json:"error,omitempty"`
+	Lacks    string `json:"lacks,omitempty"`
 	Checksum string `json:"checksum,omitempty"`
 	Kind     string `json:"kind,omitempty"`
 	ETag     string `json:"etag,omitempty"`
@@ -66,7 +67,10 @@ func main() {
 	say.Encode(line{Version: version})
 	for _, s := range plan.Steps {
 		l, err := s.run(ctx, client)
-		if l.Name = s.Name; err != nil {
+		switch l.Name = s.Name; {
+		case err != nil && strings.Contains(err.Error(), "unknown checksum algorithm, "+s.Algorithm):
+			l.Lacks = err.Error()
+		case err != nil:
 			l.Error = err.Error()
 		}
 		say.Encode(l)
@@ -112,7 +116,7 @@ func (s step) run(ctx context.Context, client *s3.Client) (l line, err error) {
 	if c := a.Checksum; c != nil {
 		l.Kind = string(c.ChecksumType)
 		for name, v := range map[string]*string{"CRC32": c.ChecksumCRC32, "CRC32C": c.ChecksumCRC32C, "CRC64NVME": c.ChecksumCRC64NVME,
-			"SHA1": c.ChecksumSHA1, "SHA256": c.ChecksumSHA256} {
+			"SHA1": c.ChecksumSHA1, "SHA256": c.ChecksumSHA256, "SHA512": c.ChecksumSHA512} {
 			if v != nil {
 				l.Checksum = name + "=" + *v
 			}
