@@ -5,7 +5,7 @@ DATA    ?= /tmp/apus
 FUZZ    ?= 60s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race check fmt vet lint fuzz programs sdks streaming gatewaycost browser gateway bench golden clean
+.PHONY: help run build test race check fmt vet lint fuzz programs sdks suites streaming gatewaycost browser gateway bench golden clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ programs: ## store and fetch with swift, rclone and curl, those that are install
 
 sdks: ## store and fetch with the newest SDKs for S3, which are fetched
 	APUS_TEST_PROGRAMS=1 $(GO) test -count=1 -v -timeout 30m -run '^TestSDK' ./internal/assembly ./middleware/s3gateway
+
+suites: ## run the suites that authors of client libraries keep for servers, which are fetched; takes minutes
+	APUS_TEST_SUITES=1 $(GO) test -count=1 -v -timeout 40m -run '^TestSuite' ./internal/assembly
 
 streaming: ## move gigabytes and look at the memory; takes 5 GiB on the disk and minutes
 	APUS_TEST_STREAMING=1 $(GO) test -count=1 -v -timeout 30m -run TestStreaming ./internal/assembly
