@@ -203,6 +203,8 @@ pipeline = [
 [filter.account-quotas]
 [filter.slo]
 max_manifest_segments = 10000
+# That many, with the longest names.
+max_manifest_size = "16 MiB"
 
 [filter.dlo]
 [filter.symlink]
