@@ -135,6 +135,7 @@ func TestSuiteRclone(t *testing.T) {
 		"TestSwift": {"TestIntegration/FsMkdir/FsPutFiles/Internal/PolicyDiscovery": "wants policies of the names that a test image has"},
 		"TestS3":    nil,
 	} {
+		t.Log(remote)
 		passed, failed := s.goTests(dir, "./backend/"+strings.ToLower(strings.TrimPrefix(remote, "Test")), []string{"RCLONE_CONFIG=" + config}, "-remote", remote+":")
 		judge(t, passed, failed, known, 150)
 	}

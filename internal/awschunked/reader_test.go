@@ -260,6 +260,7 @@ func TestSignedTrailer(t *testing.T) {
 	}{
 		{"as signed", "", "", ""},
 		{"lines end by LF, with an empty one before the signature", "==\r\n" + signature, "==\n\r\n" + signature, ""},
+		{"an empty line before the signature", signature, "\r\n" + signature, ""},
 		{"spaces around the value", "crc32:", "crc32: ", ""},
 		{"no signature", signature, "x-amz-other:", awserr.MalformedTrailer},
 		{"an empty signature", signature, signature + "\r\nx:", awserr.MalformedTrailer},

@@ -25,7 +25,7 @@ func malformedTrailer(why string) error {
 func (r *Reader) readTrailer() error {
 	left := maxTrailer
 	given, bare := "", false
-	for {
+	for lines := 0; ; lines++ {
 		line, end, err := r.trailerLine(&left)
 		if err != nil {
 			return err
@@ -33,11 +33,11 @@ func (r *Reader) readTrailer() error {
 		if line == "" {
 			// Some clients end the trailer's lines by \n alone, and an empty line stands before what follows: the signature, or
 			// the empty line that ends the body.
-			if bare && given == "" && end == "\r\n" {
-				next := trailerSignature
-				if !r.signedTrailer() {
-					next = "\r\n"
-				}
+			next, expected := "\r\n", bare
+			if r.signedTrailer() {
+				next, expected = trailerSignature, lines > 0
+			}
+			if expected && given == "" && end == "\r\n" {
 				if b, _ := r.body.Peek(len(next)); string(b) == next {
 					bare = false
 					continue

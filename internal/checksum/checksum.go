@@ -24,7 +24,6 @@ import (
 	"hash"
 	"hash/crc32"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -52,10 +51,33 @@ const (
 	XXHash128 Algorithm = "XXHASH128"
 )
 
-var all = []Algorithm{CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512, MD5, XXHash64, XXHash3, XXHash128}
+// kinds are the algorithms that exist, in the order in which they are told.
+var kinds = []struct {
+	Algorithm
+	size int // bytes
+	new  func() hash.Hash
+}{
+	{CRC32, crc32.Size, func() hash.Hash { return crc32.NewIEEE() }},
+	{CRC32C, crc32.Size, func() hash.Hash { return crc32.New(castagnoli) }},
+	{CRC64NVME, crc64nvme.Size, func() hash.Hash { return crc64nvme.New() }},
+	{SHA1, sha1.Size, sha1.New},
+	{SHA256, sha256.Size, sha256.New},
+	{SHA512, sha512.Size, sha512.New},
+	{MD5, md5.Size, md5.New},
+	{XXHash64, 8, func() hash.Hash { return xxhash.New() }},
+	{XXHash3, 8, func() hash.Hash { return xxh3.New() }},
+	{XXHash128, 16, func() hash.Hash { return xxh3.New128() }},
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // All are the algorithms that exist.
-func All() []Algorithm { return slices.Clone(all) }
+func All() (all []Algorithm) {
+	for _, k := range kinds {
+		all = append(all, k.Algorithm)
+	}
+	return all
+}
 
 // Prefix is what names of checksum headers begin with, in lower case. Some such headers hold none.
 const Prefix = "x-amz-checksum-"
@@ -69,7 +91,7 @@ var notValues = map[string]bool{
 func Parse(name string) (Algorithm, error) {
 	a := Algorithm(strings.ToUpper(name))
 	if a.Size() == 0 {
-		return "", awserr.New(awserr.InvalidRequest, fmt.Sprint("Checksum algorithm provided is unsupported. Please try again with any of the valid types: ", all))
+		return "", awserr.New(awserr.InvalidRequest, fmt.Sprint("Checksum algorithm provided is unsupported. Please try again with any of the valid types: ", All()))
 	}
 	return a, nil
 }
@@ -94,48 +116,20 @@ func (a Algorithm) Header() string { return Prefix + strings.ToLower(string(a)) 
 
 // Size is the number of bytes of a checksum; of an algorithm that does not exist, 0.
 func (a Algorithm) Size() int {
-	switch a {
-	case CRC32, CRC32C:
-		return 4
-	case CRC64NVME, XXHash64, XXHash3:
-		return 8
-	case MD5, XXHash128:
-		return 16
-	case SHA1:
-		return sha1.Size
-	case SHA256:
-		return sha256.Size
-	case SHA512:
-		return sha512.Size
+	for _, k := range kinds {
+		if k.Algorithm == a {
+			return k.size
+		}
 	}
 	return 0
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // New starts a checksum. It panics if the algorithm does not exist.
 func (a Algorithm) New() hash.Hash {
-	switch a {
-	case CRC32:
-		return crc32.NewIEEE()
-	case CRC32C:
-		return crc32.New(castagnoli)
-	case CRC64NVME:
-		return crc64nvme.New()
-	case SHA1:
-		return sha1.New()
-	case SHA256:
-		return sha256.New()
-	case SHA512:
-		return sha512.New()
-	case MD5:
-		return md5.New()
-	case XXHash64:
-		return xxhash.New()
-	case XXHash3:
-		return xxh3.New()
-	case XXHash128:
-		return xxh3.New128()
+	for _, k := range kinds {
+		if k.Algorithm == a {
+			return k.new()
+		}
 	}
 	panic("checksum: no algorithm " + string(a))
 }

@@ -152,7 +152,7 @@ func (x *exchange) objectParts(a *answer) (*objectPartsXML, error) {
 		on := segmentResource(segment.Name)
 		number := on.key[strings.LastIndexByte(on.key, '/')+1:]
 		n, err := strconv.Atoi(number)
-		if err != nil || segment.Range != "" || n <= i {
+		if err != nil || segment.Range != "" || n <= i || !x.resource.covers(on) {
 			return parts, nil // made by other means than a multipart upload
 		}
 		on.key = strings.TrimSuffix(on.key, "/"+number)

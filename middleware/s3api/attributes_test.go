@@ -103,6 +103,7 @@ func TestAttributesOfOtherLargeObjects(t *testing.T) {
 	b := attributeBench(t)
 	for name, manifest := range map[string]string{
 		"segments of another name": `[{"name": "/c/first", "bytes": 5}, {"name": "/c/second", "bytes": 6}, {"name": "/c/third", "bytes": 4}]`,
+		"segments of another key":  `[{"name": "/bucket+segments/other/id/1", "bytes": 5}, {"name": "/bucket+segments/other/id/2", "bytes": 6}, {"name": "/bucket+segments/other/id/3", "bytes": 4}]`,
 		"a range":                  `[{"name": "/c/1", "bytes": 5, "range": "0-3"}, {"name": "/c/2", "bytes": 6}, {"name": "/c/3", "bytes": 4}]`,
 		"one segment twice":        `[{"name": "/c/1", "bytes": 5}, {"name": "/c/1", "bytes": 6}, {"name": "/c/3", "bytes": 4}]`,
 	} {

@@ -144,7 +144,7 @@ func (o *Operation) ofObject(ps params) {
 		o.All = Write
 	case http.MethodPost:
 		o.All = Write
-		o.Completes = ps.get("uploadId") != nil
+		o.Completes = ps.get("uploadId") != nil && ps.only("uploadId")
 		switch {
 		case ps.get("select") == nil:
 		case ps.only("select", "select-type"):
